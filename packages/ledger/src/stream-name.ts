@@ -1,0 +1,73 @@
+/**
+ * The names of streams and keys: `{category}-{shard}.{namespace}.{name}`.
+ *
+ * One function escapes name parts, so `.` and `-` only ever separate. The shard is two hex digits of a hash of namespace
+ * and name and never changes.
+ */
+import { hash } from "node:crypto";
+
+export type Category = "account" | "outcome" | "wallet" | "contract" | "document" | "key" | "parked";
+
+/** Escapes everything but letters, digits and `_` as `~XX` of its UTF-8 bytes. Injective; undone by `unescapePart`. */
+export function escapePart(part: string): string {
+  if (PLAIN.test(part)) return part;
+  let escaped = "";
+  for (const byte of Buffer.from(part, "utf8")) {
+    const char = String.fromCharCode(byte);
+    escaped += byte < 0x80 && PLAIN.test(char) ? char : `~${byte.toString(16).padStart(2, "0")}`;
+  }
+  return escaped;
+}
+
+export function unescapePart(escaped: string): string {
+  if (!escaped.includes("~")) return escaped;
+  const bytes: number[] = [];
+  for (let i = 0; i < escaped.length; i++) {
+    if (escaped[i] === "~") {
+      bytes.push(Number.parseInt(escaped.slice(i + 1, i + 3), 16));
+      i += 2;
+    } else bytes.push(escaped.charCodeAt(i));
+  }
+  return Buffer.from(bytes).toString("utf8");
+}
+
+/** 0 to 255, from a hash of namespace and name. Fixed for ever. */
+export function shardOf(ns: string, name: string): number {
+  const key = partitionKey(ns, name);
+  let shard = SHARDS.get(key);
+  if (shard === undefined) {
+    shard = Number.parseInt(hash("sha256", key, "hex").slice(0, 2), 16);
+    if (SHARDS.size >= SHARDS_KEPT) SHARDS.clear();
+    SHARDS.set(key, shard);
+  }
+  return shard;
+}
+
+/** The key messages travel under: namespace and name in one string. */
+export function partitionKey(ns: string, name: string): string {
+  return `${escapePart(ns)}.${escapePart(name)}`;
+}
+
+export function streamName(category: Category, ns: string, name: string): string {
+  return `${category}-${shardOf(ns, name).toString(16).padStart(2, "0")}.${partitionKey(ns, name)}`;
+}
+
+export interface StreamParts {
+  readonly category: Category;
+  readonly shard: number;
+  readonly ns: string;
+  readonly name: string;
+}
+
+/** Throws for a name that `streamName` did not make. */
+export function parseStreamName(stream: string): StreamParts {
+  const match = STREAM.exec(stream);
+  if (match === null) throw new RangeError(`"${stream}" is not a stream name of this ledger`);
+  const [, category = "", shard = "", ns = "", name = ""] = match;
+  return { category: category as Category, shard: Number.parseInt(shard, 16), ns: unescapePart(ns), name: unescapePart(name) };
+}
+
+const PLAIN = /^[A-Za-z0-9_]*$/;
+const STREAM = /^(account|outcome|wallet|contract|document|key|parked)-([0-9a-f]{2})\.([A-Za-z0-9_~]+)\.([A-Za-z0-9_~]+)$/;
+const SHARDS = new Map<string, number>();
+const SHARDS_KEPT = 200_000;
