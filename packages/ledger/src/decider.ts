@@ -99,6 +99,11 @@ export interface Decider<State, Message, Event extends DomainEvent, Context> {
   readonly evolve: (state: State, event: Event, recorded: Recorded) => State;
   readonly needs: (state: State, message: Message, context: Context) => Needs;
   readonly decide: (state: State, message: Message, context: Context, history: History<Event>, at: Recorded) => Decision<Event>;
+  /**
+   * Two messages for the same stream that came one right after the other, as one; undefined when they must stay apart.
+   * Deciding the merged message books exactly what deciding both would.
+   */
+  readonly merge?: (earlier: Message, later: Message) => Message | undefined;
   readonly keysOf: (event: Event) => readonly EventKey[];
   /** The revision of an earlier event of the same stream that belongs to the same story (the same outcome, the same fact). */
   readonly linkOf: (event: Event) => number | undefined;

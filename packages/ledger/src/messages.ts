@@ -126,6 +126,8 @@ export type Verdict = "success" | "partial" | "failure";
 /** `ledger.entries`: the entries of one settlement event towards one wallet. */
 export interface LedgerEntriesMessage extends Published {
   readonly kind: "ledger-entries";
+  /** Present on messages merged by the wallet's decider: the first of the consecutive numbers that this one carries. */
+  readonly firstNumber?: number | undefined;
   readonly wallet: string;
   readonly occurredAt: Instant;
   readonly entries: readonly WalletEntry[];

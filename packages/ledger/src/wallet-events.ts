@@ -45,18 +45,20 @@ export interface GrantExpired {
  */
 export interface EntriesApplied {
   readonly account: string;
+  /** Last message that the event applied; `firstNumber` is the first. */
   readonly source: PublishedFrom;
-  readonly unit: string;
+  readonly firstNumber: number;
   readonly lines: readonly AppliedEntry[];
-  /** Unpaid atoms of this unit after the event. */
-  readonly unpaid: string;
+  /** Unpaid atoms by unit after the event, of the units that the event touched. */
+  readonly unpaid: Readonly<Record<string, string>>;
 }
 
 export interface AppliedEntry {
   readonly entry: number;
+  readonly unit: string;
   readonly atoms: string;
-  /** Grant id and signed atoms: positive was drawn from the grant, negative went back to it. */
-  readonly draws: readonly (readonly [grant: string, atoms: string])[];
-  /** Signed change of what is unpaid. `atoms` = sum of draws + unpaid. */
-  readonly unpaid: string;
+  /** Grant id and signed atoms: positive was drawn from the grant, negative went back to it. Absent when no grant was touched. */
+  readonly draws?: readonly (readonly [grant: string, atoms: string])[];
+  /** Signed change of what is unpaid, absent when zero. `atoms` = sum of draws + unpaid. */
+  readonly unpaid?: string;
 }
