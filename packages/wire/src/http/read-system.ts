@@ -1,0 +1,80 @@
+/**
+ * What the reads across accounts answer: totals of a namespace, parked messages, the audit of shared identities, status.
+ */
+import { z } from "zod";
+import { accountField, amountField, asOfSchema, cursorField, instantField, limitField, unitField } from "./fields.ts";
+
+/** GET /v1/totals */
+export const totalsQuery = z.object({ limit: limitField.describe("At most so many accounts, largest net amount first.") });
+
+export const unitTotalsSchema = z.object({
+  unit: unitField,
+  charged: amountField,
+  refunded: amountField,
+  bonus: amountField,
+  net: amountField,
+});
+
+export const totalsSchema = z.object({
+  facts: z.int().describe("Recorded facts of every kind: usage, corrections, costs."),
+  entries: z.int(),
+  units: z.array(unitTotalsSchema),
+  accountCount: z.int(),
+  accounts: z.array(z.object({ account: accountField, facts: z.int(), entries: z.int(), units: z.array(unitTotalsSchema) })),
+  asOf: asOfSchema.pick({ recordedAt: true }),
+});
+
+/** GET /v1/parked and …/parked/{id}, POST …/retry, DELETE */
+export const parkedQuery = z.object({
+  account: accountField.optional(),
+  reason: z.string().max(64).optional(),
+  service: z.string().max(64).optional(),
+  limit: limitField,
+});
+export const parkedParams = z.object({ id: z.string().min(1).max(128) });
+
+export const parkedSummarySchema = z.object({
+  id: z.string(),
+  service: z.string(),
+  account: z.string().describe('"" where the bytes could not be read.'),
+  topic: z.string(),
+  reason: z.string().meta({ examples: ["unknown-account", "missing-price"] }),
+  detail: z.string(),
+  parkedAt: instantField,
+});
+export const parkedListSchema = z.object({
+  parked: z.array(parkedSummarySchema),
+  count: z.int().describe("All that are parked, listed or not."),
+});
+export const parkedSchema = parkedSummarySchema.extend({
+  bytesBase64: z.string().describe("The message exactly as it came."),
+  body: z.unknown().optional().describe("The decoded message, where it decodes."),
+});
+export const parkedRetrySchema = z.object({ id: z.string(), status: z.enum(["retried", "unknown"]) });
+
+/** GET /v1/audit/shared-identities: the same source and id under several accounts. */
+export const sharedIdentitiesQuery = z.object({ cursor: cursorField.optional(), limit: limitField });
+export const sharedIdentitiesSchema = z.object({
+  identities: z.array(z.object({ source: z.string(), id: z.string(), accounts: z.array(accountField) })),
+  next: z.string().optional(),
+});
+
+/** GET /v1/status */
+export const statusSchema = z.object({
+  version: z.string(),
+  namespace: z.string(),
+  ready: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
+  lag: z.array(z.object({ group: z.string(), topic: z.string(), partition: z.int(), lag: z.int() })),
+  parked: z.int(),
+  quarantined: z.array(z.object({ stream: z.string(), reason: z.string() })),
+  startedAt: instantField,
+});
+
+export type UnitTotalsRead = z.infer<typeof unitTotalsSchema>;
+export type TotalsRead = z.infer<typeof totalsSchema>;
+export type ParkedSummaryRead = z.infer<typeof parkedSummarySchema>;
+export type ParkedListRead = z.infer<typeof parkedListSchema>;
+export type ParkedRead = z.infer<typeof parkedSchema>;
+export type SharedIdentitiesRead = z.infer<typeof sharedIdentitiesSchema>;
+export type StatusRead = z.infer<typeof statusSchema>;

@@ -1,0 +1,3 @@
+export * from "./http/fields.ts";
+export * from "./http/read-account.ts";
+export * from "./http/read-system.ts";
