@@ -1,0 +1,10 @@
+export * from "./catalogue.ts";
+export type { WorkedExample } from "./charge-model.ts";
+export * from "./compile-plan.ts";
+export * from "./json-schema.ts";
+export * from "./period.ts";
+export { planSchema, type OutcomePolicy, type PlanDocument, type QualityPolicy } from "./plan-document.ts";
+export { planProblems } from "./plan-problems.ts";
+export { priceListProblems, priceListSchema, type ModelMatch, type PriceListDocument } from "./price-list-document.ts";
+export * from "./rate.ts";
+export { formatPath, readDocument, type Problem, type ReadDocument } from "./read-document.ts";
