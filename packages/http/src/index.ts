@@ -1,0 +1,3 @@
+export * from "./access.ts";
+export * from "./problem.ts";
+export * from "./route.ts";
