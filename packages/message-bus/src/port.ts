@@ -26,7 +26,9 @@ export interface ReceivedMessage {
   /** Grows within a partition, not necessarily by one. */
   readonly offset: number;
   readonly key: string;
-  readonly content: { readonly kind: "body"; readonly body: unknown } | { readonly kind: "poison"; readonly bytes: Uint8Array; readonly error: string };
+  readonly content:
+    | { readonly kind: "body"; readonly body: unknown }
+    | { readonly kind: "poison"; readonly bytes: Uint8Array; readonly error: string };
 }
 
 export interface Chunk {
@@ -57,7 +59,11 @@ export interface LogEvent {
 
 /** What the embedded bus reads of the log; `runtime` adapts the event store to it. */
 export interface LogReader {
-  readAll(options: { readonly after?: string | undefined; readonly prefixes?: readonly string[]; readonly maxCount: number }): Promise<{
+  readAll(options: {
+    readonly after?: string | undefined;
+    readonly prefixes?: readonly string[];
+    readonly maxCount: number;
+  }): Promise<{
     readonly events: readonly LogEvent[];
     readonly next: string | undefined;
     readonly end: boolean;
@@ -113,7 +119,13 @@ export interface ParkedRecord {
 export interface ParkedStore {
   put(records: readonly ParkedRecord[]): Promise<void>;
   get(id: string): Promise<ParkedRecord | undefined>;
-  list(filter: { readonly ns?: string; readonly account?: string; readonly reason?: string; readonly service?: string; readonly limit: number }): Promise<readonly ParkedRecord[]>;
+  list(filter: {
+    readonly ns?: string;
+    readonly account?: string;
+    readonly reason?: string;
+    readonly service?: string;
+    readonly limit: number;
+  }): Promise<readonly ParkedRecord[]>;
   /** Removes the bytes for good. False when there is no such record. */
   erase(id: string): Promise<boolean>;
   count(): Promise<number>;
