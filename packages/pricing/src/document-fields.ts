@@ -7,6 +7,9 @@
 import { canonicalQuantity, parseDecimal, parseDuration, parseInstant, quantityFraction, type Fraction } from "@rerate/money";
 import { z } from "zod";
 
+// Before the fields, because they are built from it.
+const DECIMAL = /^\d{1,15}(\.\d{1,18})?$/;
+
 /** An amount or price in major units, never negative: at most 15 digits and 18 places. */
 export const money = decimalText("money");
 
@@ -14,9 +17,12 @@ export const money = decimalText("money");
 export const factor = decimalText("a factor");
 
 /** A factor from 0 to 1, for example the part of a charge that is given back. */
-export const share = decimalText("a share").refine((text) => !DECIMAL.test(text) || parseDecimal(text).n <= parseDecimal(text).d, {
-  error: "a share lies between 0 and 1",
-});
+export const share = decimalText("a share").refine(
+  (text) => !DECIMAL.test(text) || parseDecimal(text).n <= parseDecimal(text).d,
+  {
+    error: "a share lies between 0 and 1",
+  },
+);
 
 /** A count or size, for example `1000` or `"0.5"`. Whole numbers may stand without quotes. */
 export const count = z.union([z.int().min(0).max(999_999_999_999_999), z.string().regex(/^\d{1,15}(\.\d{1,9})?$/)], {
@@ -24,10 +30,14 @@ export const count = z.union([z.int().min(0).max(999_999_999_999_999), z.string(
 });
 
 /** The name of a document, an item or a policy. Lower case, so that it is the same in a path, a stream and a report. */
-export const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,99}$/, "a name has lower-case letters, digits, and . _ -, at most 100");
+export const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/, "a name has lower-case letters, digits, and . _ -, at most 100");
 
 /** A key of a fact's quantities or dimensions, for example `input_tokens`. */
-export const key = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,99}$/, "a key starts with a letter and has letters, digits, and _ . -");
+export const key = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,99}$/, "a key starts with a letter and has letters, digits, and _ . -");
 
 /** Free text that a fact carries, such as a dimension's value or a model's name. */
 export const value = z.string().min(1).max(200);
@@ -65,13 +75,13 @@ export function countFraction(field: string | number): Fraction {
   return quantityFraction(canonical);
 }
 
-const DECIMAL = /^\d{1,15}(\.\d{1,18})?$/;
-
 function decimalText(what: string): z.ZodString {
   return z.string({ error: (issue) => quoteIt(what, issue.input) }).regex(DECIMAL, `${what} is a plain decimal such as "0.50"`);
 }
 
 function quoteIt(what: string, input: unknown): string {
   if (input === undefined) return `${what} is missing: write a quoted decimal such as "0.50"`;
-  return typeof input === "number" ? `${what} is a quoted decimal: write "${input}", not ${input}` : `${what} is a quoted decimal`;
+  return typeof input === "number"
+    ? `${what} is a quoted decimal: write "${input}", not ${input}`
+    : `${what} is a quoted decimal`;
 }

@@ -5,7 +5,7 @@
  * Nothing here fills in defaults: the document stays as it was written, because its hash is its identity.
  */
 import { z } from "zod";
-import { duration, money, name, share, count, unit, value } from "./document-fields.ts";
+import { duration, factor, money, name, share, count, unit, value } from "./document-fields.ts";
 import { itemSchema } from "./models/all.ts";
 import { problemsInPlan } from "./plan-problems.ts";
 
@@ -42,16 +42,21 @@ const quality = z.strictObject({
     .optional()
     .describe("What shares are taken of: the fact's own charge, a fixed amount, or the accumulator's average price."),
   amount: money.optional().describe("The fixed base."),
-  scale: z.int().min(1).max(1_000_000).optional().describe("The score's upper end in this policy: 100 means 0 to 100. 1 if absent."),
+  scale: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe("The score's upper end in this policy: 100 means 0 to 100. 1 if absent."),
   refund: z
     .strictObject({
-      below: money.describe("Scores below this one are refunded."),
+      below: factor.describe("Scores below this one are refunded."),
       share: z
         .union([z.literal("linear"), share])
         .describe("`linear`: (below − score) / below. Or the share of the base that is given back."),
     })
     .optional(),
-  bonus: z.strictObject({ above: money.describe("Scores above this one earn a bonus."), share }).optional(),
+  bonus: z.strictObject({ above: factor.describe("Scores above this one earn a bonus."), share }).optional(),
   rounding: z.enum(["half-even", "half-up", "floor", "ceiling"]).optional().describe("half-even if absent."),
   step: money.optional().describe("Refunds and bonuses come in multiples of this; an atom if absent."),
 });

@@ -4,7 +4,7 @@
  * Owns the schema and its cross-field checks. How a model is found and which of its dated prices applies is in `price-list.ts`.
  */
 import { z } from "zod";
-import { count, countFraction, dailyWindow, key, name, parseStart, start, unit, value } from "./document-fields.ts";
+import { countFraction, dailyWindow, key, name, parseStart, start, unit, value } from "./document-fields.ts";
 import { formatPath, type Problem } from "./read-document.ts";
 import { tieredPrice, tokenPrices } from "./token-rates.ts";
 
@@ -95,7 +95,8 @@ function problemsIn(document: PriceListDocument): Found[] {
     seen.add(id);
     for (const [modelAt, model] of provider.models.entries()) {
       const path = ["providers", at, "models", modelAt, "prices"];
-      for (const [setAt, set] of model.prices.entries()) found.push(...setProblems(set, model.prices[setAt - 1], [...path, setAt]));
+      for (const [setAt, set] of model.prices.entries())
+        found.push(...setProblems(set, model.prices[setAt - 1], [...path, setAt]));
     }
   }
   return found;
@@ -109,19 +110,21 @@ function setProblems(set: PriceSet, before: PriceSet | undefined, path: readonly
   if (set.daily !== undefined && set.daily.from === set.daily.to) {
     found.push({ path: [...path, "daily"], message: "a daily window that ends where it starts holds at no time" });
   }
-  for (const [field, price] of Object.entries(set)) {
-    if (typeof price === "object" && "tiers" in price) found.push(...tierProblems(price.tiers, [...path, field, "tiers"]));
-  }
+  const { from: _from, daily: _daily, other, ...prices } = set;
+  for (const [field, price] of Object.entries(prices)) found.push(...tierProblems(price, [...path, field]));
+  for (const [field, price] of Object.entries(other ?? {})) found.push(...tierProblems(price, [...path, "other", field]));
   return found;
 }
 
-function tierProblems(tiers: readonly { above: z.infer<typeof count> }[], path: readonly (string | number)[]): Found[] {
+function tierProblems(price: z.infer<typeof tieredPrice> | undefined, path: readonly (string | number)[]): Found[] {
+  if (price === undefined || typeof price === "string") return [];
   const found: Found[] = [];
   let last = -1n;
-  for (const [at, tier] of tiers.entries()) {
+  for (const [at, tier] of price.tiers.entries()) {
     const above = countFraction(tier.above);
-    if (above.d !== 1n) found.push({ path: [...path, at, "above"], message: "tokens come in whole numbers" });
-    if (above.n <= last) found.push({ path: [...path, at, "above"], message: "tiers stand in ascending order" });
+    const place = [...path, "tiers", at, "above"];
+    if (above.d !== 1n) found.push({ path: place, message: "tokens come in whole numbers" });
+    if (above.n <= last) found.push({ path: place, message: "tiers stand in ascending order" });
     last = above.n;
   }
   return found;

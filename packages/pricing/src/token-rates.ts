@@ -139,7 +139,9 @@ function ratesFor(tokens: TokenRates, totalInput: bigint): Rates {
 }
 
 function ratesAbove(prices: TokenPrices, above: bigint, unit: string, multiplier: Fraction): Rates {
-  const exact = PARTS.map((part) => [part, perOne(prices[part], above, part === "request" ? 1_000n : 1_000_000n, multiplier)] as const);
+  const exact = PARTS.map(
+    (part) => [part, perOne(prices[part], above, part === "request" ? 1_000n : 1_000_000n, multiplier)] as const,
+  );
   const denominator = exact.reduce((all, [, price]) => (price === undefined ? all : leastCommonMultiple(all, price.d)), 1n);
   const rates: { -readonly [Key in Part]?: Rate } = {};
   for (const [part, price] of exact) {
