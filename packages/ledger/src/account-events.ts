@@ -9,6 +9,7 @@ import type { EntryKind, Identity, Verdict } from "./messages.ts";
 
 export type AccountEvent =
   | { readonly type: "RulesBound"; readonly data: RulesBound }
+  | { readonly type: "RulesRefused"; readonly data: RulesRefused }
   | { readonly type: "UsageRecorded"; readonly data: UsageRecorded }
   | { readonly type: "UsageCorrected"; readonly data: UsageCorrected }
   | { readonly type: "CorrectionWaiting"; readonly data: CorrectionWaiting }
@@ -41,6 +42,15 @@ export interface RulesBound {
   readonly contractRevision: number;
 }
 
+/** Rules that would have changed the price of facts already recorded: not bound. A rebill is what changes history. */
+export interface RulesRefused {
+  /** Start and plan of the refused segment in one text. */
+  readonly segment: string;
+  readonly from: Instant;
+  readonly plan: string;
+  readonly latestFactAt: Instant;
+}
+
 /** What is priced, as sent, in canonical form. */
 export interface UsageContent {
   readonly type: string;
@@ -61,10 +71,17 @@ export interface RulesUsed {
   readonly outcome?: string;
 }
 
+/**
+ * Which mechanism an entry belongs to: `measured` moves an accumulator's quantity (law of cumulative pricing), `quality` is
+ * money beside it that never changes a quantity, `period` is what a period adds by itself (fee, true-up, cap).
+ */
+export type EntryRole = "measured" | "quality" | "period";
+
 /** One line of the ledger. Amounts are signed: positive is owed by the customer, negative goes to the customer. */
 export interface Entry {
   /** Counts from 1 without gaps within the account. */
   readonly n: number;
+  readonly role: EntryRole;
   readonly kind: EntryKind;
   /** Charge item id: stable across plan versions, never reused. */
   readonly item: string;
@@ -85,14 +102,16 @@ export interface Entry {
   readonly after: string;
   /** Present when posted in another period than its own (a late fact). */
   readonly postedIn?: string;
+  /** The entry that this one takes back, wholly or partly. */
   readonly corrects?: number;
+  /** Under an average quality policy: the accumulator that is refunded, and the change of its W = Σ share × measure. */
+  readonly average?: { readonly accumulator: string; readonly refundedMeasure: string };
   readonly steps: readonly string[];
 }
 
 /** Numbers without gaps of what the event publishes to `ledger.entries`, by paying wallet. */
 export type WalletNumbers = Readonly<Record<string, number>>;
 
-/** The state of an original fact after an event: what later corrections and verdicts start from. */
 export interface UsageRecorded extends Identity {
   readonly occurredAt: Instant;
   readonly contentHash: string;
@@ -172,8 +191,9 @@ export interface VerdictApplied {
   readonly verdictRevision: number;
   readonly decidedAt: Instant;
   readonly definition: string;
-  readonly source: PublishedFrom;
-  /** Absent when it is recorded without effect (a lower verdict revision than the one in force). */
+  /** Absent when the verdict had been waiting: its number was taken then. */
+  readonly source?: PublishedFrom;
+  /** Absent when it is recorded without effect (a lower verdict revision than the one in force, or beyond the late limit). */
   readonly rules?: RulesUsed;
   readonly entries: readonly Entry[];
   readonly wallets?: WalletNumbers;
@@ -216,6 +236,8 @@ export interface PeriodClosed {
   readonly entries: readonly Entry[];
   readonly wallets?: WalletNumbers;
   readonly rules?: RulesUsed;
+  /** Periods whose late limit has passed: they take no more facts, and their accumulators are dropped. */
+  readonly forgets?: readonly string[];
 }
 
 export interface ImportHeld extends Identity {
@@ -226,5 +248,4 @@ export interface ImportHeld extends Identity {
 export interface FactParked extends Identity {
   readonly contentHash: string;
   readonly reason: string;
-  readonly parkedId: string;
 }

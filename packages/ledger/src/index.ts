@@ -1,7 +1,13 @@
 export * from "./account-events.ts";
+export * from "./catalogue.ts";
+export * from "./codec.ts";
 export * from "./contract-events.ts";
 export * from "./decider.ts";
 export * from "./messages.ts";
 export * from "./outcome-events.ts";
+export * from "./settlement.ts";
+export * from "./settlement-messages.ts";
+export type { SettlementContext } from "./settlement/draft.ts";
+export type { AccountState } from "./settlement/state.ts";
 export * from "./stream-name.ts";
 export * from "./wallet-events.ts";

@@ -1,0 +1,146 @@
+/**
+ * Costs of goods as facts: what something cost us. They never move a customer's money; corrections keep both states visible.
+ */
+import type { AccountEvent, CorrectionWaiting } from "../account-events.ts";
+import type { Decision, History } from "../decider.ts";
+import type { CostAccepted, Identity } from "../messages.ts";
+import type { Draft } from "./draft.ts";
+import { duplicateOrConflict, park, revisionKey } from "./facts.ts";
+import { factKey, headKey, identityKey, parkedKey } from "./keys.ts";
+import { linkOf } from "./story.ts";
+
+type Outcome = Decision<AccountEvent>;
+
+export function recordCost(draft: Draft, message: CostAccepted, history: History<AccountEvent>): Outcome {
+  const known = duplicateOrConflict(message, history);
+  if (known !== undefined) return known;
+  if (message.corrects !== undefined) return correctCost(draft, message, message.corrects, history);
+  const { source, id, occurredAt, contentHash, unit, atoms, text, about } = message;
+  const corrected = highestCost(draft.state.waitingCorrections.get(identityKey(message)) ?? []);
+  draft.add({
+    type: "CostRecorded",
+    data: {
+      source,
+      id,
+      occurredAt,
+      contentHash,
+      unit,
+      atoms,
+      text,
+      ...(about === undefined ? {} : { about }),
+      ...(corrected === undefined ? {} : { corrected }),
+    },
+  });
+  return { kind: "record", events: draft.events, answer: { status: "recorded" } };
+}
+
+function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, history: History<AccountEvent>): Outcome {
+  const revision = message.revision ?? 1;
+  const { source, id, occurredAt, contentHash, unit, atoms, text, about } = message;
+  const inForce = costInForce(corrects, history);
+  if (inForce === "other")
+    return park(message, history, "invalid-command", `${corrects.source} ${corrects.id} is no cost that can be corrected`);
+  if (inForce === undefined) {
+    const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
+    if (waiting.some((other) => other.revision === revision)) {
+      return park(
+        message,
+        history,
+        "revision-conflict",
+        `revision ${revision} of ${corrects.id} already waits with other content`,
+      );
+    }
+    draft.add({
+      type: "CorrectionWaiting",
+      data: { source, id, occurredAt, contentHash, corrects, revision, body: { kind: "cost", unit, atoms, text } },
+    });
+    return {
+      kind: "record",
+      events: draft.events,
+      answer: { status: "recorded", detail: "waits for the cost that it corrects" },
+    };
+  }
+  if (occurredAt !== inForce.occurredAt || unit !== inForce.unit) {
+    return park(
+      message,
+      history,
+      "corrects-other-account-fields",
+      "a correction may not change the time or the currency of a cost",
+    );
+  }
+  if (revision === inForce.revision || history.find(revisionKey(corrects, revision)) !== undefined) {
+    return park(message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
+  }
+  const holds = revision > inForce.revision;
+  const changeAtoms = holds ? BigInt(atoms) - BigInt(inForce.atoms) : 0n;
+  draft.add({
+    type: "CostCorrected",
+    data: {
+      source,
+      id,
+      occurredAt,
+      contentHash,
+      corrects,
+      revision,
+      unit,
+      atoms,
+      text,
+      changeAtoms: changeAtoms.toString(),
+      holds,
+      ...(about === undefined ? {} : { about }),
+      link: inForce.head,
+    },
+  });
+  return { kind: "record", events: draft.events, answer: { status: "recorded" } };
+}
+
+interface CostInForce {
+  readonly head: number;
+  readonly revision: number;
+  readonly unit: string;
+  readonly atoms: string;
+  readonly occurredAt: string;
+}
+
+/** The amount in force of a cost, from its events; "other" when the identity is no cost. */
+function costInForce(identity: Identity, history: History<AccountEvent>): CostInForce | "other" | undefined {
+  const original = history.find(factKey(identity));
+  if (original === undefined) return undefined;
+  const head = history.find(headKey(identity))?.revision ?? original.revision;
+  let highest: CostInForce | undefined;
+  for (let at: number | undefined = head; at !== undefined;) {
+    const event = history.at(at);
+    if (event.type !== "CostRecorded" && event.type !== "CostCorrected") return "other";
+    const state = stateOf(event, head);
+    if (highest === undefined || state.revision > highest.revision) highest = state;
+    at = linkOf(event);
+  }
+  return highest;
+}
+
+function stateOf(event: Extract<AccountEvent, { type: "CostRecorded" | "CostCorrected" }>, head: number): CostInForce {
+  if (event.type === "CostCorrected") return { head, ...event.data };
+  const { corrected, unit, atoms, occurredAt } = event.data;
+  return { head, unit, occurredAt, revision: corrected?.revision ?? 0, atoms: corrected?.atoms ?? atoms };
+}
+
+function highestCost(
+  waiting: readonly CorrectionWaiting[],
+): { readonly revision: number; readonly by: Identity; readonly atoms: string; readonly text: string } | undefined {
+  let highest: { revision: number; by: Identity; atoms: string; text: string } | undefined;
+  for (const { source, id, revision, body } of waiting) {
+    if (body.kind === "cost" && revision > (highest?.revision ?? 0)) {
+      highest = { revision, by: { source, id }, atoms: body.atoms, text: body.text };
+    }
+  }
+  return highest;
+}
+
+export function costNeeds(state: { readonly anyParked: boolean }, message: CostAccepted): { keys: string[]; chains: string[] } {
+  const keys = [factKey(message)];
+  if (state.anyParked) keys.push(parkedKey(message, message.contentHash));
+  const { corrects } = message;
+  if (corrects === undefined) return { keys, chains: [] };
+  keys.push(revisionKey(corrects, message.revision ?? 1));
+  return { keys, chains: [factKey(corrects), headKey(corrects)] };
+}

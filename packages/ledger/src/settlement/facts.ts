@@ -1,0 +1,290 @@
+/**
+ * Usage facts and their corrections: recorded once each, priced by the content of the highest revision, whatever the order of
+ * arrival.
+ */
+import type { AccountEvent, Entry, UsageContent, UsageRecorded } from "../account-events.ts";
+import type { Answer, Decision, History, ParkReason } from "../decider.ts";
+import type { Identity, UsageAccepted } from "../messages.ts";
+import { Draft, rulesUsed } from "./draft.ts";
+import { factKey, headKey, identityKey, parkedKey, tagOf } from "./keys.ts";
+import { adjustLate } from "./periods.ts";
+import { bookChange, bookMeasures, measuresOf } from "./rate.ts";
+import { rulesAt, type BoundRules } from "./state.ts";
+import { settle, storyPosting } from "./settle.ts";
+import { bindingFact, foldStory, NEW_STORY, storyOf, withEntries, type Story } from "./story.ts";
+
+type Outcome = Decision<AccountEvent>;
+
+/** A usage fact: an original, or a correction of one. */
+export function recordUsage(draft: Draft, message: UsageAccepted, history: History<AccountEvent>): Outcome {
+  const known = duplicateOrConflict(message, history);
+  if (known !== undefined) return known;
+  return message.corrects === undefined
+    ? recordOriginal(draft, message, history)
+    : correctUsage(draft, message, message.corrects, history);
+}
+
+/** The same identity with the same content has no effect; with other content it is a conflict: parked, never billed, never dropped. */
+export function duplicateOrConflict(
+  message: { readonly source: string; readonly id: string; readonly contentHash: string },
+  history: History<AccountEvent>,
+): Outcome | undefined {
+  const known = history.find(factKey(message));
+  if (known === undefined) return undefined;
+  if (known.tag === tagOf(message.contentHash))
+    return { kind: "skip", answer: { status: "duplicate", revision: known.revision } };
+  return park(
+    message,
+    history,
+    "conflict",
+    `${message.source} ${message.id} was recorded with other content at revision ${known.revision}`,
+  );
+}
+
+/** Parks a message and notes it in the stream, once per content. */
+export function park(
+  message: { readonly source: string; readonly id: string; readonly contentHash: string },
+  history: History<AccountEvent>,
+  reason: ParkReason,
+  detail: string,
+): Outcome {
+  const noted = history.find(parkedKey(message, message.contentHash))?.tag === reason;
+  const { source, id, contentHash } = message;
+  const events: AccountEvent[] = noted ? [] : [{ type: "FactParked", data: { source, id, contentHash, reason } }];
+  const answer: Answer = { status: reason === "conflict" || reason === "revision-conflict" ? "conflict" : "parked", detail };
+  return { kind: "park", reason, detail, events, answer };
+}
+
+function recordOriginal(draft: Draft, message: UsageAccepted, history: History<AccountEvent>): Outcome {
+  const { state } = draft;
+  const rules = rulesAt(draft.rules, message.occurredAt);
+  if (rules === undefined) return park(message, history, "no-rules", `no plan is in force at ${message.occurredAt}`);
+  const plan = draft.context.plan(rules.plan, rules.priceLists);
+  if (plan === undefined) return { kind: "wait", reason: `plan ${rules.plan} is not known here yet` };
+  const waiting = state.waitingCorrections.get(identityKey(message));
+  const corrected = waiting === undefined ? undefined : highestUsage(waiting);
+  const content = contentOf(message);
+  const measures = measuresOf(plan, corrected?.content ?? content, message.occurredAt);
+  if ("kind" in measures) return park(message, history, measures.reason, measures.detail);
+  const posting = draft.postingFor(rules, plan, message.occurredAt);
+  if (posting === undefined)
+    return park(message, history, "late-limit", "its period closed longer ago than the plan's late limit");
+
+  const outcome: Identity = { source: message.source, id: message.outcome ?? message.id };
+  const before = state.outcomesAreShared || message.outcome !== undefined ? storyOf(outcome, history) : NEW_STORY;
+  const booked = bookMeasures(draft, plan, measures, posting);
+  const charged = posting.postedIn === undefined ? booked : [...booked, ...adjustLate(draft, plan, posting, booked)];
+  const data: UsageRecorded = {
+    source: message.source,
+    id: message.id,
+    occurredAt: message.occurredAt,
+    contentHash: message.contentHash,
+    content,
+    ...(message.outcome === undefined ? {} : { outcome: message.outcome }),
+    ...(corrected === undefined ? {} : { corrected }),
+    rules: rulesUsed(rules),
+    period: posting.period,
+    entries: charged,
+    ...(plan.outcome?.types(message.type) === true ? { published: draft.nextPublished() } : {}),
+    ...(before.head === undefined ? {} : { link: before.head }),
+  };
+  const story = foldStory(before, { type: "UsageRecorded", data }, draft.nextRevision);
+  const entries = before.verdict === undefined ? charged : [...charged, ...resettle(draft, story)];
+  const wallets = draft.walletNumbers(entries, rules.wallet);
+  draft.add({ type: "UsageRecorded", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
+  applyWaitingVerdict(draft, outcome, withEntries(story, entries.slice(charged.length)));
+  return { kind: "record", events: draft.events, answer: { status: "recorded" } };
+}
+
+/** Settles a story again after a request was added or corrected. Nothing to do without a verdict, or beyond the late limit. */
+function resettle(draft: Draft, story: Story): Entry[] {
+  const binding = bindingFact(story);
+  if (binding === undefined || story.verdict === undefined) return [];
+  const rules = rulesAt(draft.rules, binding.occurredAt);
+  const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
+  if (rules === undefined || plan === undefined) return [];
+  const posting = storyPosting(draft, rules, plan, story);
+  return posting === undefined ? [] : settle(draft, rules, plan, story, posting);
+}
+
+/** A verdict that came before its usage is applied now, as an event of its own. */
+function applyWaitingVerdict(draft: Draft, outcome: Identity, story: Story): void {
+  const waiting = draft.state.waitingVerdicts.get(identityKey(outcome));
+  if (waiting === undefined) return;
+  const judged: Story = { ...story, verdict: waiting };
+  const binding = bindingFact(judged);
+  const rules = binding === undefined ? undefined : rulesAt(draft.rules, binding.occurredAt);
+  const entries = resettle(draft, judged);
+  const wallets = rules === undefined ? undefined : draft.walletNumbers(entries, rules.wallet);
+  const { source: _from, ...verdict } = waiting;
+  draft.add({
+    type: "VerdictApplied",
+    data: {
+      ...verdict,
+      ...(rules === undefined ? {} : { rules: rulesUsed(rules) }),
+      entries,
+      ...(wallets === undefined ? {} : { wallets }),
+      ...(story.head === undefined ? {} : { link: story.head }),
+    },
+  });
+}
+
+function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, history: History<AccountEvent>): Outcome {
+  const revision = message.revision ?? 1;
+  const original = history.find(factKey(corrects));
+  if (original === undefined) return waitForOriginal(draft, message, corrects, revision, history);
+  const recorded = history.at(original.revision);
+  if (recorded.type !== "UsageRecorded") {
+    return park(message, history, "invalid-command", `${corrects.source} ${corrects.id} is no usage fact that can be corrected`);
+  }
+  const { data } = recorded;
+  if (message.occurredAt !== data.occurredAt || message.outcome !== data.outcome) {
+    return park(
+      message,
+      history,
+      "corrects-other-account-fields",
+      "a correction may not change the time or the outcome of its original",
+    );
+  }
+  const outcome: Identity = { source: data.source, id: data.outcome ?? data.id };
+  const story = storyOf(outcome, history);
+  const fact = story.facts.find(({ identity }) => identityKey(identity) === identityKey(corrects));
+  if (fact === undefined) throw new Error(`the story of ${outcome.source} ${outcome.id} lacks ${corrects.id}`);
+  const rules = rulesAt(draft.rules, data.occurredAt);
+  const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
+  if (rules === undefined || plan === undefined)
+    return { kind: "wait", reason: "the plan of the corrected fact is not known here yet" };
+  const holds = revision > fact.revision;
+  if (!holds && revisionTaken(history, corrects, revision, fact.revision)) {
+    return park(message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
+  }
+  return recordCorrection(
+    draft,
+    message,
+    { corrects, revision, holds, outcome, story, from: fact.content, original: fact.entries, rules },
+    history,
+  );
+}
+
+/** A revision at or below the one in force conflicts only when it is the one in force: lower ones are recorded without effect. */
+function revisionTaken(history: History<AccountEvent>, corrects: Identity, revision: number, inForce: number): boolean {
+  return revision === inForce || history.find(revisionKey(corrects, revision)) !== undefined;
+}
+
+/** One revision of a fact has one content: the key that tells. */
+export function revisionKey(corrects: Identity, revision: number): string {
+  return `r${revision}:${identityKey(corrects)}`;
+}
+
+interface Correction {
+  readonly corrects: Identity;
+  readonly revision: number;
+  readonly holds: boolean;
+  readonly outcome: Identity;
+  readonly story: Story;
+  readonly from: UsageContent;
+  readonly original: readonly Entry[];
+  readonly rules: BoundRules;
+}
+
+function recordCorrection(draft: Draft, message: UsageAccepted, correction: Correction, history: History<AccountEvent>): Outcome {
+  const { corrects, revision, holds, outcome, story, from, original, rules } = correction;
+  const plan = draft.context.plan(rules.plan, rules.priceLists);
+  if (plan === undefined) throw new Error(`plan ${rules.plan} vanished`);
+  const content = contentOf(message);
+  const to = measuresOf(plan, content, message.occurredAt);
+  if ("kind" in to) return park(message, history, to.reason, to.detail);
+  const was = measuresOf(plan, from, message.occurredAt);
+  if ("kind" in was) throw new Error(`content that was priced has no price any more: ${was.detail}`);
+  const posting = draft.postingFor(rules, plan, message.occurredAt);
+  if (posting === undefined)
+    return park(message, history, "late-limit", "its period closed longer ago than the plan's late limit");
+  const booked = holds ? bookChange(draft, plan, { from: was, to, original }, posting) : [];
+  const changed = [...booked, ...adjustLate(draft, plan, posting, booked)];
+  const data = {
+    source: message.source,
+    id: message.id,
+    occurredAt: message.occurredAt,
+    contentHash: message.contentHash,
+    corrects,
+    revision,
+    content,
+    holds,
+    rules: rulesUsed(rules),
+    entries: changed,
+    outcomeOf: outcome,
+    ...(story.head === undefined ? {} : { link: story.head }),
+  };
+  const after = foldStory(story, { type: "UsageCorrected", data }, draft.nextRevision);
+  const entries = holds ? [...changed, ...resettle(draft, after)] : changed;
+  const wallets = draft.walletNumbers(entries, rules.wallet);
+  draft.add({ type: "UsageCorrected", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
+  return { kind: "record", events: draft.events, answer: { status: "recorded" } };
+}
+
+function waitForOriginal(
+  draft: Draft,
+  message: UsageAccepted,
+  corrects: Identity,
+  revision: number,
+  history: History<AccountEvent>,
+): Outcome {
+  const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
+  if (waiting.some((other) => other.revision === revision)) {
+    return park(message, history, "revision-conflict", `revision ${revision} of ${corrects.id} already waits with other content`);
+  }
+  const { source, id, occurredAt, contentHash } = message;
+  draft.add({
+    type: "CorrectionWaiting",
+    data: { source, id, occurredAt, contentHash, corrects, revision, body: { kind: "usage", content: contentOf(message) } },
+  });
+  return { kind: "record", events: draft.events, answer: { status: "recorded", detail: "waits for the fact that it corrects" } };
+}
+
+function highestUsage(
+  waiting: readonly {
+    readonly source: string;
+    readonly id: string;
+    readonly revision: number;
+    readonly body: { readonly kind: string; readonly content?: UsageContent };
+  }[],
+): { readonly revision: number; readonly by: Identity; readonly content: UsageContent } | undefined {
+  let highest: { revision: number; by: Identity; content: UsageContent } | undefined;
+  for (const { source, id, revision, body } of waiting) {
+    if (body.content !== undefined && revision > (highest?.revision ?? 0))
+      highest = { revision, by: { source, id }, content: body.content };
+  }
+  return highest;
+}
+
+/** The priced fields of a message, without those it does not have. */
+export function contentOf(message: UsageAccepted): UsageContent {
+  const { type, provider, model, quantities, dimensions, attempt, parent } = message;
+  return {
+    type,
+    ...(provider === undefined ? {} : { provider }),
+    ...(model === undefined ? {} : { model }),
+    quantities,
+    ...(Object.keys(dimensions).length === 0 ? {} : { dimensions }),
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(parent === undefined ? {} : { parent }),
+  };
+}
+
+/** Keys that a usage message needs: its own identity, its outcome's story where there may be one, and what it corrects. */
+export function usageNeeds(
+  state: { readonly outcomesAreShared: boolean; readonly anyParked: boolean },
+  message: UsageAccepted,
+): { keys: string[]; chains: string[] } {
+  const keys = [factKey(message)];
+  if (state.anyParked) keys.push(parkedKey(message, message.contentHash));
+  if (message.corrects !== undefined) {
+    const { corrects } = message;
+    keys.push(revisionKey(corrects, message.revision ?? 1));
+    const outcome = { source: corrects.source, id: message.outcome ?? corrects.id };
+    return { keys, chains: [factKey(corrects), headKey(outcome), factKey(outcome)] };
+  }
+  if (message.outcome === undefined && !state.outcomesAreShared) return { keys, chains: [] };
+  const outcome = { source: message.source, id: message.outcome ?? message.id };
+  return { keys, chains: message.outcome === undefined ? [headKey(outcome)] : [headKey(outcome), factKey(outcome)] };
+}

@@ -1,0 +1,189 @@
+/**
+ * The close of a period: base fee, fees without usage (P(0)), true-up to a minimum and cap, as entries of their own.
+ *
+ * Entries for late facts re-open nothing: their true-up difference is posted with them (`adjustLate`).
+ */
+import { isZero, round, ZERO, type Fraction } from "@rerate/money";
+import { nextPeriod, periodOf, type CompiledAmount, type CompiledPlan } from "@rerate/pricing";
+import type { AccountEvent, Entry } from "../account-events.ts";
+import type { Deadline, Decision } from "../decider.ts";
+import { Draft, rulesUsed, type Posting } from "./draft.ts";
+import { lateUntil, rulesAt, type AccountState, type PeriodState } from "./state.ts";
+
+/** The deadline message of an open period. */
+export interface ClosePeriod {
+  readonly kind: "close-period";
+  readonly period: string;
+}
+
+/** The deadline message of an import that nobody ended. */
+export interface ExpireImport {
+  readonly kind: "expire-import";
+  readonly source: string;
+  readonly id: string;
+}
+
+/** Open periods fall due unless an import holds the account; a forgotten import falls due itself. */
+export function* openDeadlines(state: AccountState): Iterable<Deadline> {
+  if (state.imports.size > 0) {
+    for (const [key, expiresAt] of state.imports) {
+      const [length = "0", ...rest] = key.split(":");
+      const text = rest.join(":");
+      const source = text.slice(0, Number(length));
+      const message: ExpireImport = { kind: "expire-import", source, id: text.slice(Number(length) + 1) };
+      yield { key: `import:${key}`, dueAt: expiresAt, message };
+    }
+    return;
+  }
+  for (const [key, period] of state.periods) {
+    if (period.closedAt !== undefined) continue;
+    const message: ClosePeriod = { kind: "close-period", period: key };
+    yield { key: `period:${key}`, dueAt: period.dueAt, message };
+  }
+}
+
+export function closePeriod(draft: Draft, message: ClosePeriod): Decision<AccountEvent> {
+  const { state } = draft;
+  const period = state.periods.get(message.period);
+  if (period === undefined || period.closedAt !== undefined || state.imports.size > 0)
+    return { kind: "skip", answer: { status: "ignored" } };
+  const rules = rulesAt(draft.rules, period.start) ?? draft.rules[0];
+  const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
+  if (rules === undefined || plan === undefined) return { kind: "wait", reason: "the plan of the period is not known here yet" };
+  const posting: Posting = { period: message.period };
+  const fees = bookFees(draft, plan, posting);
+  const entries = [...fees, ...bookAdjustments(draft, plan, period, fees, posting)];
+  const wallets = draft.walletNumbers(entries, rules.wallet);
+  const forgets = expiredPeriods(draft, plan);
+  draft.add({
+    type: "PeriodClosed",
+    data: {
+      period: message.period,
+      start: period.start,
+      end: period.end,
+      dueAt: period.dueAt,
+      entries,
+      ...(wallets === undefined ? {} : { wallets }),
+      rules: rulesUsed(rules),
+      ...(forgets.length === 0 ? {} : { forgets }),
+    },
+  });
+  openSuccessor(draft, plan, period);
+  return { kind: "record", events: draft.events, answer: { status: "recorded" } };
+}
+
+function bookFees(draft: Draft, plan: CompiledPlan, posting: Posting): Entry[] {
+  const entries: Entry[] = [];
+  if (plan.baseFee !== undefined) {
+    const { id, unit, atoms } = plan.baseFee;
+    entries.push(bookAmount(draft, { id, unit }, "fee", { n: atoms, d: 1n }, posting, [`base fee of the period`]));
+  }
+  for (const item of plan.items) {
+    const fee = feeWithoutUsage(() => item.price("", "", ZERO));
+    if (fee === undefined || isZero(fee)) continue;
+    entries.push(bookAmount(draft, item, "fee", fee, posting, [`fee without usage of ${item.id}: P(0)`]));
+  }
+  return entries;
+}
+
+/** Items whose price depends on a cell have no fee of their own. */
+function feeWithoutUsage(price: () => Fraction): Fraction | undefined {
+  try {
+    return price();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function bookAmount(
+  draft: Draft,
+  item: { readonly id: string; readonly unit: string },
+  kind: "fee" | "true-up" | "cap",
+  exact: Fraction,
+  posting: Posting,
+  steps: readonly string[],
+): Entry {
+  const place = { item: item.id, unit: item.unit, version: "", period: posting.period, cell: "" };
+  return draft.bookPeriod(
+    { kind, place, model: `${kind}@1`, measure: ZERO, measureUnit: "periods", posting, steps },
+    exact,
+    round(exact),
+  );
+}
+
+/** True-up to the minimum and cap to the maximum, each as the difference to what is posted already. */
+function bookAdjustments(
+  draft: Draft,
+  plan: CompiledPlan,
+  period: PeriodState,
+  added: readonly Entry[],
+  posting: Posting,
+): Entry[] {
+  const entries: Entry[] = [];
+  const adjust = (amount: CompiledAmount | undefined, kind: "true-up" | "cap"): void => {
+    if (amount === undefined) return;
+    const charged = chargedSoFar(period, added, amount.unit);
+    const short = amount.atoms - charged;
+    const target = kind === "true-up" ? (short > 0n ? short : 0n) : short < 0n ? short : 0n;
+    const change = target - (period.adjusted.get(amount.id) ?? 0n);
+    if (change === 0n) return;
+    const steps = [
+      `${kind === "true-up" ? "minimum" : "maximum"} ${amount.atoms} atoms − charged ${charged} atoms = ${target} atoms`,
+    ];
+    entries.push(bookAmount(draft, amount, kind, { n: change, d: 1n }, posting, steps));
+  };
+  adjust(plan.minimum, "true-up");
+  adjust(plan.maximum, "cap");
+  return entries;
+}
+
+function chargedSoFar(period: PeriodState, added: readonly Entry[], unit: string): bigint {
+  let sum = period.charged.get(unit) ?? 0n;
+  for (const entry of added) if (entry.unit === unit && entry.role !== "quality") sum += BigInt(entry.atoms);
+  return sum;
+}
+
+/** After late entries of a closed period: the difference to its true-up and cap, posted with them. */
+export function adjustLate(draft: Draft, plan: CompiledPlan, posting: Posting, added: readonly Entry[]): Entry[] {
+  if (posting.postedIn === undefined) return [];
+  const period = draft.period(posting.period);
+  if (period?.closedAt === undefined) return [];
+  return bookAdjustments(
+    draft,
+    plan,
+    period,
+    added.filter((entry) => entry.period === posting.period),
+    posting,
+  );
+}
+
+/** A plan with recurring amounts keeps its periods coming, also without usage. */
+function openSuccessor(draft: Draft, plan: CompiledPlan, period: PeriodState): void {
+  if (plan.baseFee === undefined && plan.minimum === undefined) return;
+  const rules = rulesAt(draft.rules, period.end);
+  const next = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
+  if (rules === undefined || next === undefined) return;
+  const successor = nextPeriod(next.period, rules.timeZone, { key: "", start: period.start, end: period.end });
+  if (successor.start <= draft.at.recordedAt) draft.open(successor, next);
+}
+
+/** The period in which the account's first rules begin, if they have recurring amounts and nothing was opened yet. */
+export function openFirstPeriod(draft: Draft): void {
+  const first = draft.rules[0];
+  if (first === undefined || draft.state.periods.size > 0 || first.from > draft.at.recordedAt) return;
+  const plan = draft.context.plan(first.plan, first.priceLists);
+  if (plan === undefined || (plan.baseFee === undefined && plan.minimum === undefined)) return;
+  draft.open(periodOf(plan.period, first.timeZone, first.from), plan);
+}
+
+/** Closed periods whose late limit has passed by now and whose accumulators are still kept. */
+function expiredPeriods(draft: Draft, plan: CompiledPlan): string[] {
+  const kept = new Set<string>();
+  for (const key of draft.state.accumulators.keys()) kept.add(key.split("|")[1] ?? "");
+  return [...kept].filter((key) => {
+    const period = draft.state.periods.get(key);
+    const until = period === undefined ? undefined : lateUntil(period, plan.lateLimitNanos);
+    return until !== undefined && draft.at.recordedAt > until;
+  });
+}
