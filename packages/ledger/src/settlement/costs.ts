@@ -12,7 +12,7 @@ import { linkOf } from "./story.ts";
 type Outcome = Decision<AccountEvent>;
 
 export function recordCost(draft: Draft, message: CostAccepted, history: History<AccountEvent>): Outcome {
-  const known = duplicateOrConflict(message, history);
+  const known = duplicateOrConflict(draft.state, message, history);
   if (known !== undefined) return known;
   if (message.corrects !== undefined) return correctCost(draft, message, message.corrects, history);
   const { source, id, occurredAt, contentHash, unit, atoms, text, about } = message;
@@ -39,7 +39,7 @@ function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, hi
   const { source, id, occurredAt, contentHash, unit, atoms, text, about } = message;
   const inForce = costInForce(corrects, history);
   if (inForce === "other")
-    return park(message, history, "invalid-command", `${corrects.source} ${corrects.id} is no cost that can be corrected`);
+    return park(draft.state, message, history, "invalid-command", `${corrects.source} ${corrects.id} is no cost that can be corrected`);
   if (inForce === undefined) {
     const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
     if (waiting.some((other) => other.revision === revision)) {
@@ -69,7 +69,7 @@ function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, hi
     );
   }
   if (revision === inForce.revision || history.find(revisionKey(corrects, revision)) !== undefined) {
-    return park(message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
+    return park(draft.state, message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
   }
   const holds = revision > inForce.revision;
   const changeAtoms = holds ? BigInt(atoms) - BigInt(inForce.atoms) : 0n;

@@ -17,7 +17,7 @@ type Outcome = Decision<AccountEvent>;
 
 /** A usage fact: an original, or a correction of one. */
 export function recordUsage(draft: Draft, message: UsageAccepted, history: History<AccountEvent>): Outcome {
-  const known = duplicateOrConflict(message, history);
+  const known = duplicateOrConflict(draft.state, message, history);
   if (known !== undefined) return known;
   return message.corrects === undefined
     ? recordOriginal(draft, message, history)
@@ -26,6 +26,7 @@ export function recordUsage(draft: Draft, message: UsageAccepted, history: Histo
 
 /** The same identity with the same content has no effect; with other content it is a conflict: parked, never billed, never dropped. */
 export function duplicateOrConflict(
+  state: { readonly anyParked: boolean },
   message: { readonly source: string; readonly id: string; readonly contentHash: string },
   history: History<AccountEvent>,
 ): Outcome | undefined {
@@ -43,12 +44,13 @@ export function duplicateOrConflict(
 
 /** Parks a message and notes it in the stream, once per content. */
 export function park(
+  state: { readonly anyParked: boolean },
   message: { readonly source: string; readonly id: string; readonly contentHash: string },
   history: History<AccountEvent>,
   reason: ParkReason,
   detail: string,
 ): Outcome {
-  const noted = history.find(parkedKey(message, message.contentHash))?.tag === reason;
+  const noted = state.anyParked && history.find(parkedKey(message, message.contentHash))?.tag === reason;
   const { source, id, contentHash } = message;
   const events: AccountEvent[] = noted ? [] : [{ type: "FactParked", data: { source, id, contentHash, reason } }];
   const answer: Answer = { status: reason === "conflict" || reason === "revision-conflict" ? "conflict" : "parked", detail };
@@ -58,17 +60,17 @@ export function park(
 function recordOriginal(draft: Draft, message: UsageAccepted, history: History<AccountEvent>): Outcome {
   const { state } = draft;
   const rules = rulesAt(draft.rules, message.occurredAt);
-  if (rules === undefined) return park(message, history, "no-rules", `no plan is in force at ${message.occurredAt}`);
+  if (rules === undefined) return park(draft.state, message, history, "no-rules", `no plan is in force at ${message.occurredAt}`);
   const plan = draft.context.plan(rules.plan, rules.priceLists);
   if (plan === undefined) return { kind: "wait", reason: `plan ${rules.plan} is not known here yet` };
   const waiting = state.waitingCorrections.get(identityKey(message));
   const corrected = waiting === undefined ? undefined : highestUsage(waiting);
   const content = contentOf(message);
   const measures = measuresOf(plan, corrected?.content ?? content, message.occurredAt);
-  if ("kind" in measures) return park(message, history, measures.reason, measures.detail);
+  if ("kind" in measures) return park(draft.state, message, history, measures.reason, measures.detail);
   const posting = draft.postingFor(rules, plan, message.occurredAt);
   if (posting === undefined)
-    return park(message, history, "late-limit", "its period closed longer ago than the plan's late limit");
+    return park(draft.state, message, history, "late-limit", "its period closed longer ago than the plan's late limit");
 
   const outcome: Identity = { source: message.source, id: message.outcome ?? message.id };
   const before = state.outcomesAreShared || message.outcome !== undefined ? storyOf(outcome, history) : NEW_STORY;
@@ -135,7 +137,7 @@ function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, 
   if (original === undefined) return waitForOriginal(draft, message, corrects, revision, history);
   const recorded = history.at(original.revision);
   if (recorded.type !== "UsageRecorded") {
-    return park(message, history, "invalid-command", `${corrects.source} ${corrects.id} is no usage fact that can be corrected`);
+    return park(draft.state, message, history, "invalid-command", `${corrects.source} ${corrects.id} is no usage fact that can be corrected`);
   }
   const { data } = recorded;
   if (message.occurredAt !== data.occurredAt || message.outcome !== data.outcome) {
@@ -156,7 +158,7 @@ function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, 
     return { kind: "wait", reason: "the plan of the corrected fact is not known here yet" };
   const holds = revision > fact.revision;
   if (!holds && revisionTaken(history, corrects, revision, fact.revision)) {
-    return park(message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
+    return park(draft.state, message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
   }
   return recordCorrection(
     draft,
@@ -193,12 +195,12 @@ function recordCorrection(draft: Draft, message: UsageAccepted, correction: Corr
   if (plan === undefined) throw new Error(`plan ${rules.plan} vanished`);
   const content = contentOf(message);
   const to = measuresOf(plan, content, message.occurredAt);
-  if ("kind" in to) return park(message, history, to.reason, to.detail);
+  if ("kind" in to) return park(draft.state, message, history, to.reason, to.detail);
   const was = measuresOf(plan, from, message.occurredAt);
   if ("kind" in was) throw new Error(`content that was priced has no price any more: ${was.detail}`);
   const posting = draft.postingFor(rules, plan, message.occurredAt);
   if (posting === undefined)
-    return park(message, history, "late-limit", "its period closed longer ago than the plan's late limit");
+    return park(draft.state, message, history, "late-limit", "its period closed longer ago than the plan's late limit");
   const booked = holds ? bookChange(draft, plan, { from: was, to, original }, posting) : [];
   const changed = [...booked, ...adjustLate(draft, plan, posting, booked)];
   const data = {
@@ -231,7 +233,7 @@ function waitForOriginal(
 ): Outcome {
   const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
   if (waiting.some((other) => other.revision === revision)) {
-    return park(message, history, "revision-conflict", `revision ${revision} of ${corrects.id} already waits with other content`);
+    return park(draft.state, message, history, "revision-conflict", `revision ${revision} of ${corrects.id} already waits with other content`);
   }
   const { source, id, occurredAt, contentHash } = message;
   draft.add({
