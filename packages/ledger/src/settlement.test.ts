@@ -193,7 +193,10 @@ describe("settlement", () => {
     when(cost("t1", "0.50"), NOW);
     when(cost("t1.r1", "0.20", { corrects: { source: "costs", id: "t1" }, revision: 1 }), NOW);
     expect(events.at(-2)).toMatchObject({ type: "CostRecorded", data: { atoms: "500000000" } });
-    expect(events.at(-1)).toMatchObject({ type: "CostCorrected", data: { atoms: "200000000", changeAtoms: "-300000000", holds: true } });
+    expect(events.at(-1)).toMatchObject({
+      type: "CostCorrected",
+      data: { atoms: "200000000", changeAtoms: "-300000000", holds: true },
+    });
     expect(entriesOf(events)).toEqual([]);
   });
 });
@@ -338,7 +341,10 @@ describe("periods", () => {
     account.when(close("2026-03"), at("2026-04-01T01:00:01Z"));
     const late = account.when(usage("b", { quantities: { input_tokens: "1", output_tokens: "1" } }), at("2026-06-01T00:00:00Z"));
     expect(late).toMatchObject({ kind: "park", reason: "late-limit" });
-    account.when(usage("c", { quantities: { input_tokens: "1", output_tokens: "1" }, occurredAt: at("2026-06-01T00:00:00Z") }), at("2026-06-01T00:00:00Z"));
+    account.when(
+      usage("c", { quantities: { input_tokens: "1", output_tokens: "1" }, occurredAt: at("2026-06-01T00:00:00Z") }),
+      at("2026-06-01T00:00:00Z"),
+    );
     account.when(close("2026-06"), at("2026-07-01T01:00:01Z"));
     expect([...account.state.accumulators.keys()].some((key) => key.includes("|2026-03|"))).toBe(false);
   });

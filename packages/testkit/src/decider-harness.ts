@@ -19,7 +19,11 @@ interface RecordedLike<Time extends string> {
 export interface DeciderLike<State, Message, Event extends EventLike, Context, Decision, Time extends string> {
   readonly initial: (stream: string) => State;
   readonly evolve: (state: State, event: Event, recorded: RecordedLike<Time>) => State;
-  readonly needs: (state: State, message: Message, context: Context) => { readonly keys: readonly string[]; readonly chains: readonly string[] };
+  readonly needs: (
+    state: State,
+    message: Message,
+    context: Context,
+  ) => { readonly keys: readonly string[]; readonly chains: readonly string[] };
   readonly decide: (
     state: State,
     message: Message,
@@ -87,7 +91,7 @@ export function harness<
       const asked = new Set([...keys, ...chains]);
       const loaded = new Set<number>();
       for (const key of chains) {
-        for (let revision = index.get(key)?.revision; revision !== undefined && !loaded.has(revision); ) {
+        for (let revision = index.get(key)?.revision; revision !== undefined && !loaded.has(revision);) {
           loaded.add(revision);
           const event = events[revision];
           revision = event === undefined ? undefined : decider.linkOf(event);
@@ -100,7 +104,8 @@ export function harness<
         },
         at(revision: number) {
           const event = events[revision];
-          if (event === undefined || !loaded.has(revision)) throw new Error(`decide read revision ${revision} without asking for it`);
+          if (event === undefined || !loaded.has(revision))
+            throw new Error(`decide read revision ${revision} without asking for it`);
           return event;
         },
       };

@@ -39,11 +39,18 @@ function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, hi
   const { source, id, occurredAt, contentHash, unit, atoms, text, about } = message;
   const inForce = costInForce(corrects, history);
   if (inForce === "other")
-    return park(draft.state, message, history, "invalid-command", `${corrects.source} ${corrects.id} is no cost that can be corrected`);
+    return park(
+      draft.state,
+      message,
+      history,
+      "invalid-command",
+      `${corrects.source} ${corrects.id} is no cost that can be corrected`,
+    );
   if (inForce === undefined) {
     const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
     if (waiting.some((other) => other.revision === revision)) {
       return park(
+        draft.state,
         message,
         history,
         "revision-conflict",
@@ -62,6 +69,7 @@ function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, hi
   }
   if (occurredAt !== inForce.occurredAt || unit !== inForce.unit) {
     return park(
+      draft.state,
       message,
       history,
       "corrects-other-account-fields",
@@ -69,7 +77,13 @@ function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, hi
     );
   }
   if (revision === inForce.revision || history.find(revisionKey(corrects, revision)) !== undefined) {
-    return park(draft.state, message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
+    return park(
+      draft.state,
+      message,
+      history,
+      "revision-conflict",
+      `revision ${revision} of ${corrects.id} was recorded with other content`,
+    );
   }
   const holds = revision > inForce.revision;
   const changeAtoms = holds ? BigInt(atoms) - BigInt(inForce.atoms) : 0n;

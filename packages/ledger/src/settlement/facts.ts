@@ -35,6 +35,7 @@ export function duplicateOrConflict(
   if (known.tag === tagOf(message.contentHash))
     return { kind: "skip", answer: { status: "duplicate", revision: known.revision } };
   return park(
+    state,
     message,
     history,
     "conflict",
@@ -137,11 +138,18 @@ function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, 
   if (original === undefined) return waitForOriginal(draft, message, corrects, revision, history);
   const recorded = history.at(original.revision);
   if (recorded.type !== "UsageRecorded") {
-    return park(draft.state, message, history, "invalid-command", `${corrects.source} ${corrects.id} is no usage fact that can be corrected`);
+    return park(
+      draft.state,
+      message,
+      history,
+      "invalid-command",
+      `${corrects.source} ${corrects.id} is no usage fact that can be corrected`,
+    );
   }
   const { data } = recorded;
   if (message.occurredAt !== data.occurredAt || message.outcome !== data.outcome) {
     return park(
+      draft.state,
       message,
       history,
       "corrects-other-account-fields",
@@ -158,7 +166,13 @@ function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, 
     return { kind: "wait", reason: "the plan of the corrected fact is not known here yet" };
   const holds = revision > fact.revision;
   if (!holds && revisionTaken(history, corrects, revision, fact.revision)) {
-    return park(draft.state, message, history, "revision-conflict", `revision ${revision} of ${corrects.id} was recorded with other content`);
+    return park(
+      draft.state,
+      message,
+      history,
+      "revision-conflict",
+      `revision ${revision} of ${corrects.id} was recorded with other content`,
+    );
   }
   return recordCorrection(
     draft,
@@ -233,7 +247,13 @@ function waitForOriginal(
 ): Outcome {
   const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
   if (waiting.some((other) => other.revision === revision)) {
-    return park(draft.state, message, history, "revision-conflict", `revision ${revision} of ${corrects.id} already waits with other content`);
+    return park(
+      draft.state,
+      message,
+      history,
+      "revision-conflict",
+      `revision ${revision} of ${corrects.id} already waits with other content`,
+    );
   }
   const { source, id, occurredAt, contentHash } = message;
   draft.add({
