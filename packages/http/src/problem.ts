@@ -20,25 +20,53 @@ export interface ProblemKind {
 
 export const PROBLEMS = {
   "malformed-json": { status: 400, title: "The body is not JSON", help: "The body could not be parsed. Send UTF-8 JSON." },
-  "bad-request": { status: 400, title: "The request is malformed", help: "The request breaks HTTP itself, for example a bad header." },
+  "bad-request": {
+    status: 400,
+    title: "The request is malformed",
+    help: "The request breaks HTTP itself, for example a bad header.",
+  },
   "unknown-host": {
     status: 421,
     title: "The Host header is not accepted here",
     help: "A server on loopback answers only to its own names, so that web pages cannot reach it through a foreign name.",
   },
-  unauthorized: { status: 401, title: "A valid API key is needed", help: "Send `Authorization: Bearer rk_<id>_<secret>`. Revoked keys are refused." },
-  forbidden: { status: 403, title: "The key's role does not allow this", help: "Use a key whose role is listed at the route in /docs." },
+  unauthorized: {
+    status: 401,
+    title: "A valid API key is needed",
+    help: "Send `Authorization: Bearer rk_<id>_<secret>`. Revoked keys are refused.",
+  },
+  forbidden: {
+    status: 403,
+    title: "The key's role does not allow this",
+    help: "Use a key whose role is listed at the route in /docs.",
+  },
   "not-found": { status: 404, title: "Not found", help: "Unknown, or not yours: a foreign id is answered like an unknown one." },
-  "method-not-allowed": { status: 405, title: "The method is not allowed here", help: "The path exists under other methods: see /docs." },
+  "method-not-allowed": {
+    status: 405,
+    title: "The method is not allowed here",
+    help: "The path exists under other methods: see /docs.",
+  },
   conflict: {
     status: 409,
     title: "It exists already with other content",
     help: "An identity never changes its content. Send a correction, or a new identity.",
   },
   "too-large": { status: 413, title: "The body is too large", help: "Send smaller batches." },
-  "unsupported-media-type": { status: 415, title: "The media type is not accepted here", help: "Use a media type that /docs lists at the route." },
-  invalid: { status: 422, title: "The input is not valid", help: "`errors` lists everything that has to be mended. Nothing was accepted unless the answer says so." },
-  unavailable: { status: 503, title: "Not available now", help: "Something the request needs is down or still catching up. Try again; retries never bill twice." },
+  "unsupported-media-type": {
+    status: 415,
+    title: "The media type is not accepted here",
+    help: "Use a media type that /docs lists at the route.",
+  },
+  invalid: {
+    status: 422,
+    title: "The input is not valid",
+    help: "`errors` lists everything that has to be mended. Nothing was accepted unless the answer says so.",
+  },
+  unavailable: {
+    status: 503,
+    title: "Not available now",
+    help: "Something the request needs is down or still catching up. Try again; retries never bill twice.",
+  },
   internal: { status: 500, title: "An unexpected error", help: "The server's log has the details under the `traceId`." },
 } as const satisfies Record<string, ProblemKind>;
 
@@ -50,7 +78,12 @@ export class HttpProblem extends Error {
   readonly errors: readonly ProblemError[];
   readonly extra: Readonly<Record<string, unknown>>;
 
-  constructor(problem: ProblemName, detail: string, errors: readonly ProblemError[] = [], extra: Readonly<Record<string, unknown>> = {}) {
+  constructor(
+    problem: ProblemName,
+    detail: string,
+    errors: readonly ProblemError[] = [],
+    extra: Readonly<Record<string, unknown>> = {},
+  ) {
     super(detail);
     this.name = "HttpProblem";
     this.problem = problem;
@@ -96,6 +129,8 @@ export function problemBody(problem: HttpProblem, instance: string, traceId: str
 
 /** The page behind every `type`. */
 export function problemsPage(): string {
-  const entries = Object.entries(PROBLEMS).map(([name, { status, title, help }]) => `${name} (${status}): ${title}.\n  ${help}\n`);
+  const entries = Object.entries(PROBLEMS).map(
+    ([name, { status, title, help }]) => `${name} (${status}): ${title}.\n  ${help}\n`,
+  );
   return `Problems that this server answers with (RFC 9457).\n\n${entries.join("\n")}`;
 }

@@ -56,7 +56,9 @@ export interface RoutePlugin {
 }
 
 /** Defines a route; the handler's types follow from its schemas. */
-export function route<Params = unknown, Query = unknown, Body = unknown>(definition: RouteDefinition<Params, Query, Body>): Route {
+export function route<Params = unknown, Query = unknown, Body = unknown>(
+  definition: RouteDefinition<Params, Query, Body>,
+): Route {
   // The server gives a handler only what its own schemas let through, so forgetting the types here is safe.
   return definition as unknown as Route;
 }

@@ -112,12 +112,10 @@ export const entrySchema = z.object({
   item: z.string().describe("Charge item of the plan."),
   unit: unitField,
   amount: amountField.describe("Booked amount: positive is owed by the customer, negative goes to the customer."),
-  exact: z
-    .string()
-    .meta({
-      description: "Exact amount in atoms (10⁻⁹ of a unit) as a fraction, before rounding to whole atoms.",
-      examples: ["10500000", "31/3"],
-    }),
+  exact: z.string().meta({
+    description: "Exact amount in atoms (10⁻⁹ of a unit) as a fraction, before rounding to whole atoms.",
+    examples: ["10500000", "31/3"],
+  }),
   source: z.string().optional().describe("Identity of the fact that caused it; absent for fees and true-ups of a period."),
   id: z.string().optional(),
   occurredAt: instantField,
