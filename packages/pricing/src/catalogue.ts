@@ -68,7 +68,7 @@ export function importCatalogue(json: unknown, { id, source }: CatalogueSource =
       id: model.id,
       ...(model.name === undefined ? {} : { title: model.name }),
       match: matchOf(model.match),
-      prices: Array.isArray(model.prices) ? model.prices.map(datedSet) : [priceSet(model.prices)],
+      prices: Array.isArray(model.prices) ? model.prices.map(datedSet) : [onlySet(model.id, model.prices)],
     })),
   }));
   const document = { kind: "price-list" as const, id, ...(source === undefined ? {} : { source }), currency: "USD", providers };
@@ -95,6 +95,14 @@ const TOKEN_FIELDS: Readonly<Record<string, "input" | "cachedInput" | "cacheWrit
   output_reasoning_mtok: "reasoning",
   requests_kcount: "request",
 };
+
+/**
+ * A model without any price is free only where its id says so (`…:free`). Elsewhere the catalogue does not know the price, and
+ * rating refuses instead of giving the model away.
+ */
+function onlySet(modelId: string, prices: z.infer<typeof catalogPrices>): PriceSet {
+  return Object.keys(prices).length === 0 && modelId.endsWith(":free") ? { input: "0", output: "0" } : priceSet(prices);
+}
 
 function datedSet(entry: {
   readonly constraint?: z.infer<typeof constraint> | undefined;

@@ -53,14 +53,8 @@ const RECENT: Readonly<Record<PeriodRule["every"], Map<string, Period>>> = { mon
 const MOST_ZONES = 1000;
 
 function firstDay(rule: PeriodRule, day: Temporal.PlainDate): Temporal.PlainDate {
-  switch (rule.every) {
-    case "month":
-      return day.with({ day: 1 });
-    case "week":
-      return day.subtract({ days: day.dayOfWeek - 1 });
-    case "day":
-      return day;
-  }
+  if (rule.every === "month") return day.with({ day: 1 });
+  return rule.every === "week" ? day.subtract({ days: day.dayOfWeek - 1 }) : day;
 }
 
 function periodFrom(rule: PeriodRule, timeZone: string, first: Temporal.PlainDate): Period {
