@@ -1,0 +1,469 @@
+/**
+ * The suite that every engine of the event store must pass, whatever it keeps its events in.
+ *
+ * Compares every field of every result. Positions are opaque: only their order and their use are tested.
+ */
+import { MAX_APPEND_BYTES } from "./append-rules.ts";
+import { FIRST_LINK, chainHash } from "./chain.ts";
+import { type Append, type EventPage, type EventStore, NO_STREAM, type NewEvent, type StoredEvent } from "./port.ts";
+
+/** What the suite needs of a test runner; vitest's functions fit. */
+export interface TestFunctions {
+  readonly describe: (name: string, body: () => void) => void;
+  readonly it: (name: string, body: () => Promise<void>) => void;
+  readonly expect: (actual: unknown) => { toEqual(expected: unknown): void };
+}
+
+export interface OpenedStore {
+  readonly store: EventStore;
+  /** Closes the store and opens the same log again with cold caches. Left out where nothing is durable. */
+  readonly reopen?: () => Promise<EventStore>;
+  readonly close: () => Promise<void>;
+}
+
+/** `open` gives an empty log every time. */
+export function describeEventStore(
+  { describe, it, expect }: TestFunctions,
+  name: string,
+  open: () => Promise<OpenedStore>,
+): void {
+  function test(title: string, body: (store: EventStore, opened: OpenedStore) => Promise<void>): void {
+    it(title, async () => {
+      const opened = await open();
+      try {
+        await body(opened.store, opened);
+      } finally {
+        await opened.close();
+      }
+    });
+  }
+
+  describe(`${name} appends`, () => {
+    test("to a stream that does not exist, and numbers its events from 0", async (store) => {
+      expect(await store.append([append("a-1", NO_STREAM, 3)])).toEqual([{ kind: "committed", lastRevision: 2 }]);
+      expect(await store.append([append("a-1", 2, 2)])).toEqual([{ kind: "committed", lastRevision: 4 }]);
+      expect((await store.readForward("a-1", { maxCount: 10 })).map(plain)).toEqual(stored("a-1", 0, 5));
+    });
+
+    test("nothing when the writer expects an older, a newer or no stream", async (store) => {
+      await store.append([append("a-1", NO_STREAM, 3)]);
+      const others = (expectedRevision: number) => store.append([{ stream: "a-1", expectedRevision, events: [event("other")] }]);
+      expect(await others(NO_STREAM)).toEqual([{ kind: "conflict", actualRevision: 2 }]);
+      expect(await others(1)).toEqual([{ kind: "conflict", actualRevision: 2 }]);
+      expect(await others(3)).toEqual([{ kind: "conflict", actualRevision: 2 }]);
+      expect(await store.append([append("a-2", 0, 1)])).toEqual([{ kind: "conflict", actualRevision: NO_STREAM }]);
+      expect((await store.readForward("a-1", { maxCount: 10 })).length).toEqual(3);
+      expect(await store.readForward("a-2", { maxCount: 10 })).toEqual([]);
+    });
+
+    test("nothing twice: an identical re-send is answered like the first", async (store) => {
+      await store.append([append("a-1", NO_STREAM, 2)]);
+      await store.append([append("a-1", 1, 3)]);
+      expect(await store.append([append("a-1", NO_STREAM, 2)])).toEqual([{ kind: "committed", lastRevision: 1 }]);
+      expect(await store.append([append("a-1", 1, 3)])).toEqual([{ kind: "committed", lastRevision: 4 }]);
+      // The beginning of a stored append is acknowledged, one that goes on beyond the stream is not.
+      expect(await store.append([append("a-1", 1, 2)])).toEqual([{ kind: "committed", lastRevision: 3 }]);
+      expect(await store.append([append("a-1", 1, 4)])).toEqual([{ kind: "conflict", actualRevision: 4 }]);
+      expect((await store.readForward("a-1", { maxCount: 10 })).length).toEqual(5);
+    });
+
+    test("nothing when one byte of a re-send differs", async (store) => {
+      const sent = append("a-1", NO_STREAM, 2);
+      await store.append([sent]);
+      const [first, second] = sent.events;
+      if (first === undefined || second === undefined) throw new Error("two events were made");
+      for (const changed of [
+        [first, { ...second, type: `${second.type}X` }],
+        [first, { ...second, data: `${second.data} ` }],
+        [first, { ...second, metadata: `${second.metadata} ` }],
+        [{ ...first, data: "{}" }, second],
+      ]) {
+        expect(await store.append([{ ...sent, events: changed }])).toEqual([{ kind: "conflict", actualRevision: 1 }]);
+      }
+    });
+
+    test("to several streams, each alone, with one result each in order", async (store) => {
+      await store.append([append("a-1", NO_STREAM, 1), append("a-2", NO_STREAM, 1)]);
+      expect(
+        await store.append([
+          append("a-1", 0, 2),
+          { stream: "a-2", expectedRevision: NO_STREAM, events: [event("other")] },
+          append("a-3", NO_STREAM, 1),
+          append("a-3", 0, 2),
+          append("a-2", NO_STREAM, 1),
+        ]),
+      ).toEqual([
+        { kind: "committed", lastRevision: 2 },
+        { kind: "conflict", actualRevision: 0 },
+        { kind: "committed", lastRevision: 0 },
+        { kind: "committed", lastRevision: 2 },
+        { kind: "committed", lastRevision: 0 },
+      ]);
+      expect((await store.readForward("a-3", { maxCount: 10 })).map(plain)).toEqual(stored("a-3", 0, 3));
+    });
+
+    test("only one of two writers that race for the same revision", async (store) => {
+      const race = ["left", "right"].map((data) =>
+        store.append([{ stream: "a-1", expectedRevision: NO_STREAM, events: [event(data)] }]),
+      );
+      const results = (await Promise.all(race)).flat();
+      expect(results.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
+      expect((await store.readForward("a-1", { maxCount: 10 })).length).toEqual(1);
+    });
+
+    test("an empty list of appends, as nothing", async (store) => {
+      expect(await store.append([])).toEqual([]);
+    });
+
+    test("every text exactly as given", async (store) => {
+      const events: NewEvent[] = [
+        { type: "Ünïcode", data: '{"ключ":"значение 🧾 \\n\\u0000 ﻿"}', metadata: '{"日本":"\u2028\u2029"}' },
+        { type: "X", data: "", metadata: "" },
+        { type: "Space", data: ' { "a" : 1.0 } ', metadata: "{}" },
+      ];
+      await store.append([{ stream: "a-ø.né", expectedRevision: NO_STREAM, events }]);
+      expect(
+        (await store.readForward("a-ø.né", { maxCount: 10 })).map(({ type, data, metadata }) => ({ type, data, metadata })),
+      ).toEqual(events);
+    });
+
+    test("up to the largest append, and refuses what could not be stored exactly", async (store) => {
+      const large = { type: "Large", data: "ä".repeat(MAX_APPEND_BYTES / 2 - 10), metadata: "{}" };
+      expect(await store.append([{ stream: "a-1", expectedRevision: NO_STREAM, events: [large] }])).toEqual([
+        { kind: "committed", lastRevision: 0 },
+      ]);
+      const good = event("good");
+      for (const bad of [
+        { stream: "a-1", expectedRevision: 0, events: [] },
+        { stream: "a-1", expectedRevision: 0, events: [large, good, { ...large, data: large.data.slice(0, 30) }] },
+        { stream: "a-1", expectedRevision: 0, events: Array.from({ length: 1_001 }, () => good) },
+        { stream: "a-1", expectedRevision: 0, events: [{ ...good, data: "a\nb" }] },
+        { stream: "a-1", expectedRevision: 0, events: [{ ...good, metadata: "a\rb" }] },
+        { stream: "a-1", expectedRevision: 0, events: [{ ...good, type: "a\nb" }] },
+        { stream: "a-1", expectedRevision: 0, events: [{ ...good, type: "" }] },
+        { stream: "a-1", expectedRevision: 0, events: [{ ...good, data: "\ud800" }] },
+        { stream: "a-1", expectedRevision: 0, events: [{ ...good, data: "\0" }] },
+        { stream: "a-1", expectedRevision: -2, events: [good] },
+        { stream: "a-1", expectedRevision: 0.5, events: [good] },
+        { stream: "", expectedRevision: NO_STREAM, events: [good] },
+      ]) {
+        // One bad append refuses its whole list, before anything is written.
+        expect(await rejects(store.append([{ stream: "a-2", expectedRevision: NO_STREAM, events: [good] }, bad]))).toEqual(
+          "RangeError",
+        );
+      }
+      expect(await store.readForward("a-2", { maxCount: 1 })).toEqual([]);
+      expect((await store.readForward("a-1", { maxCount: 10 })).map(({ data }) => data.length)).toEqual([large.data.length]);
+    });
+  });
+
+  describe(`${name} reads one stream`, () => {
+    test("from a revision, at most so many events", async (store) => {
+      for (const expected of [-1, 2, 5, 8])
+        await store.append([append("a-1", expected, 3), append(`a-x${expected}`, NO_STREAM, 2)]);
+      const read = async (from: number, maxCount: number) => (await store.readForward("a-1", { from, maxCount })).map(plain);
+      expect(await read(0, 100)).toEqual(stored("a-1", 0, 12));
+      expect(await read(4, 4)).toEqual(stored("a-1", 4, 4));
+      expect(await read(11, 5)).toEqual(stored("a-1", 11, 1));
+      expect(await read(12, 5)).toEqual([]);
+      expect(await read(500, 5)).toEqual([]);
+    });
+
+    test("its last event, or nothing", async (store) => {
+      expect(await store.readLast("a-1")).toEqual(undefined);
+      await store.append([append("a-1", NO_STREAM, 3), append("a-2", NO_STREAM, 1)]);
+      const last = await store.readLast("a-1");
+      expect(last && plain(last)).toEqual(stored("a-1", 2, 1)[0]);
+      expect(await store.readForward("a-3", { maxCount: 5 })).toEqual([]);
+    });
+  });
+
+  describe(`${name} reads all streams`, () => {
+    test("of an empty log", async (store) => {
+      expect(await store.readAll({ maxCount: 10 })).toEqual({ events: [], next: undefined, end: true });
+    });
+
+    test("in the order of the appends, with the events of one append together", async (store) => {
+      await fill(store);
+      const page = await store.readAll({ maxCount: 100 });
+      expect(page.events.map(place)).toEqual(FILLED);
+      expect(page.end).toEqual(true);
+      expect(page.next).toEqual(page.events.at(-1)?.position);
+      expect(new Set(page.events.map(({ position }) => position)).size).toEqual(FILLED.length);
+    });
+
+    test("in pages of any size, going on after the last position", async (store) => {
+      await fill(store);
+      for (const maxCount of [1, 2, 3, 5]) expect((await pages(store, { maxCount })).map(place)).toEqual(FILLED);
+    });
+
+    test("after any position, exclusively", async (store) => {
+      await fill(store);
+      const { events } = await store.readAll({ maxCount: 100 });
+      for (const [index, { position }] of events.entries()) {
+        expect((await pages(store, { after: position, maxCount: 4 })).map(place)).toEqual(FILLED.slice(index + 1));
+      }
+      const end = await store.readAll({ after: events.at(-1)?.position, maxCount: 4 });
+      expect(end).toEqual({ events: [], next: events.at(-1)?.position, end: true });
+    });
+
+    test("whose names begin with one of some prefixes", async (store) => {
+      await fill(store);
+      const read = async (prefixes: readonly string[], maxCount: number) =>
+        (await pages(store, { prefixes, maxCount })).map(place);
+      const expected = (...prefixes: string[]) => FILLED.filter((text) => prefixes.some((prefix) => text.startsWith(prefix)));
+      for (const maxCount of [1, 3, 100]) {
+        for (const prefixes of [
+          ["a-"],
+          ["b-", "a-2"],
+          ["a-1"],
+          ["c-"],
+          ["a"],
+          ["a-", "b-", "c-", "lonely"],
+          ["lonely"],
+          ["nobody-"],
+          [""],
+          [],
+        ]) {
+          expect(await read(prefixes, maxCount)).toEqual(expected(...prefixes));
+        }
+      }
+    });
+
+    test("and goes on past events that the filter left out", async (store) => {
+      await fill(store);
+      const all = await store.readAll({ maxCount: 100 });
+      const page = await store.readAll({ prefixes: ["nobody-"], maxCount: 100 });
+      expect(page.events).toEqual([]);
+      expect(page.end).toEqual(true);
+      await store.append([append("nobody-1", NO_STREAM, 1)]);
+      expect((await store.readAll({ after: page.next, maxCount: 100 })).events.map(place)).toEqual(["nobody-1 0"]);
+      expect((await store.readAll({ after: all.next, prefixes: ["nobody-"], maxCount: 100 })).events.map(place)).toEqual([
+        "nobody-1 0",
+      ]);
+    });
+  });
+
+  describe(`${name} subscribes`, () => {
+    test("to what is there, then to what comes", async (store) => {
+      await fill(store);
+      const { seen, reached, onEvents } = watch();
+      const subscription = store.subscribeAll({ maxBatch: 4, onEvents });
+      await reached(FILLED.length);
+      await store.append([append("a-9", NO_STREAM, 2)]);
+      await store.append([append("a-9", 1, 1)]);
+      await reached(FILLED.length + 3);
+      expect(seen.flatMap(({ events }) => events.map(place))).toEqual([...FILLED, "a-9 0", "a-9 1", "a-9 2"]);
+      expect(seen.every(({ events, next }) => events.length > 0 && events.length <= 4 && next !== undefined)).toEqual(true);
+      await subscription.stop();
+      expect(await subscription.done).toEqual(undefined);
+    });
+
+    test("after a position, exclusively, and with prefixes", async (store) => {
+      await fill(store);
+      const { events } = await store.readAll({ maxCount: 100 });
+      const { seen, reached, onEvents } = watch();
+      const subscription = store.subscribeAll({ after: events[2]?.position, prefixes: ["a-"], onEvents });
+      const expected = FILLED.slice(3).filter((text) => text.startsWith("a-"));
+      await reached(expected.length);
+      await store.append([append("b-9", NO_STREAM, 1), append("a-9", NO_STREAM, 1)]);
+      await reached(expected.length + 1);
+      expect(seen.flatMap((page) => page.events.map(place))).toEqual([...expected, "a-9 0"]);
+      await subscription.stop();
+      await subscription.done;
+    });
+
+    test("one batch at a time", async (store) => {
+      await fill(store);
+      let running = 0;
+      let most = 0;
+      const { reached, onEvents } = watch();
+      const subscription = store.subscribeAll({
+        maxBatch: 2,
+        async onEvents(page) {
+          running += 1;
+          most = Math.max(most, running);
+          await new Promise((resolve) => setImmediate(resolve));
+          running -= 1;
+          onEvents(page);
+        },
+      });
+      await reached(FILLED.length);
+      expect(most).toEqual(1);
+      await subscription.stop();
+      await subscription.done;
+    });
+
+    test("until the handler rejects", async (store) => {
+      await fill(store);
+      let calls = 0;
+      const subscription = store.subscribeAll({
+        maxBatch: 2,
+        async onEvents() {
+          calls += 1;
+          throw new TypeError("I cannot take this");
+        },
+      });
+      expect(await rejects(subscription.done)).toEqual("TypeError");
+      await store.append([append("a-9", NO_STREAM, 1)]);
+      expect(calls).toEqual(1);
+    });
+
+    test("until it is stopped", async (store) => {
+      await fill(store);
+      const { seen, reached, onEvents } = watch();
+      const subscription = store.subscribeAll({ onEvents });
+      await reached(FILLED.length);
+      await subscription.stop();
+      const calls = seen.length;
+      await store.append([append("a-9", NO_STREAM, 1)]);
+      await subscription.done;
+      expect(seen.length).toEqual(calls);
+    });
+
+    test("until the store is closed, which then refuses everything", async (store) => {
+      const { onEvents } = watch();
+      const subscription = store.subscribeAll({ onEvents });
+      await store.close();
+      expect(await subscription.done).toEqual(undefined);
+      expect(await rejects(store.append([append("a-1", NO_STREAM, 1)]))).toEqual("Error");
+      expect(await rejects(store.readForward("a-1", { maxCount: 1 }))).toEqual("Error");
+      expect(await rejects(store.readLast("a-1"))).toEqual("Error");
+      expect(await rejects(store.readAll({ maxCount: 1 }))).toEqual("Error");
+    });
+  });
+
+  describe(`${name} keeps`, () => {
+    test("a hash chain that can be computed again from what is read", async (store) => {
+      let link = FIRST_LINK;
+      for (let revision = 0; revision < 3; revision++) {
+        const made = { type: "Linked", data: `{"n":${revision}}`, metadata: `{"link":"${link}"}` };
+        await store.append([{ stream: "a-1", expectedRevision: revision - 1, events: [made] }]);
+        link = chainHash("a-1", revision, made.type, made.data, made.metadata);
+      }
+      let expected = FIRST_LINK;
+      for (const { stream, revision, type, data, metadata } of await store.readForward("a-1", { maxCount: 10 })) {
+        expect(metadata).toEqual(`{"link":"${expected}"}`);
+        expected = chainHash(stream, revision, type, data, metadata);
+      }
+      expect(expected).toEqual(link);
+    });
+
+    test("everything when it is opened again, where it is durable", async (store, { reopen }) => {
+      await fill(store);
+      const before = await store.readAll({ maxCount: 100 });
+      if (reopen === undefined) return;
+      const again = await reopen();
+      const after = await again.readAll({ maxCount: 100 });
+      expect(after.events.map(plain)).toEqual(before.events.map(plain));
+      expect(after.events.map(({ position }) => position)).toEqual(before.events.map(({ position }) => position));
+      expect(after.next).toEqual(before.next);
+      const last = await again.readLast("a-2");
+      expect(last && plain(last)).toEqual(stored("a-2", 4, 1)[0]);
+      for (const maxCount of [1, 2, 5]) {
+        expect((await pages(again, { maxCount })).map(place)).toEqual(FILLED);
+        for (const prefixes of [["b-"], ["a-2", "c-"], ["a-", "b-", "c-", "lonely"], ["nobody-"]]) {
+          const expected = FILLED.filter((text) => prefixes.some((prefix) => text.startsWith(prefix)));
+          expect((await pages(again, { prefixes, maxCount })).map(place)).toEqual(expected);
+        }
+      }
+      // Revisions, re-sends and conflicts are judged as before, and new events come after the old ones.
+      expect(await again.append([append("a-1", NO_STREAM, 1), append("a-1", 1, 1), append("a-1", 5, 1)])).toEqual([
+        { kind: "committed", lastRevision: 0 },
+        { kind: "committed", lastRevision: 2 },
+        { kind: "conflict", actualRevision: 2 },
+      ]);
+      expect(await again.append([append("a-1", 2, 2)])).toEqual([{ kind: "committed", lastRevision: 4 }]);
+      expect((await again.readForward("a-1", { from: 1, maxCount: 10 })).map(plain)).toEqual(stored("a-1", 1, 4));
+      expect((await again.readAll({ after: before.next, maxCount: 100 })).events.map(place)).toEqual(["a-1 3", "a-1 4"]);
+      await again.close();
+    });
+  });
+}
+
+/** The events of `fill`, in log order. */
+const FILLED = [
+  ...["a-1 0", "a-1 1", "b-1 0", "b-1 1", "b-1 2"],
+  ...["a-2 0", "a-2 1", "a-2 2", "lonely 0", "a-1 2"],
+  ...["c-1 0", "a-2 3", "a-2 4"],
+];
+
+async function fill(store: EventStore): Promise<void> {
+  await store.append([append("a-1", NO_STREAM, 2), append("b-1", NO_STREAM, 3)]);
+  await store.append([append("a-2", NO_STREAM, 3)]);
+  await store.append([append("lonely", NO_STREAM, 1), append("a-1", 1, 1), append("c-1", NO_STREAM, 1), append("a-2", 2, 2)]);
+}
+
+/** An append of made events: the event at a revision of a stream always has the same text. */
+function append(stream: string, expectedRevision: number, count: number): Append {
+  return {
+    stream,
+    expectedRevision,
+    events: Array.from({ length: count }, (_, index) => made(stream, expectedRevision + 1 + index)),
+  };
+}
+
+function made(stream: string, revision: number): NewEvent {
+  return { type: "Made", data: `{"stream":"${stream}","revision":${revision}}`, metadata: `{"made":${revision}}` };
+}
+
+function stored(stream: string, from: number, count: number): (NewEvent & { stream: string; revision: number })[] {
+  return Array.from({ length: count }, (_, index) => ({ stream, revision: from + index, ...made(stream, from + index) }));
+}
+
+function event(data: string): NewEvent {
+  return { type: "Event", data: JSON.stringify(data), metadata: "{}" };
+}
+
+/** Everything of a stored event but its position, which is opaque, and its body, which may be dropped. */
+function plain({ stream, revision, type, data, metadata }: StoredEvent): NewEvent & { stream: string; revision: number } {
+  return { stream, revision, type, data, metadata };
+}
+
+function place({ stream, revision }: StoredEvent): string {
+  return `${stream} ${revision}`;
+}
+
+/** Pages through the log to its end. */
+async function pages(
+  store: EventStore,
+  options: { readonly after?: string | undefined; readonly prefixes?: readonly string[]; readonly maxCount: number },
+): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  let { after } = options;
+  for (let count = 0; count < 1_000; count++) {
+    const page = await store.readAll({ ...options, after });
+    if (page.events.length > options.maxCount) throw new Error(`a page of ${options.maxCount} has ${page.events.length} events`);
+    events.push(...page.events);
+    if (page.end) return events;
+    after = page.next;
+  }
+  throw new Error("paging does not come to an end");
+}
+
+/** Collects what a subscription delivers; `reached` resolves once so many events have come. */
+function watch() {
+  const seen: EventPage[] = [];
+  const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  const total = () => seen.reduce((sum, { events }) => sum + events.length, 0);
+  return {
+    seen,
+    onEvents(page: EventPage): void {
+      seen.push(page);
+      for (const { count, resolve } of waiting) if (total() >= count) resolve();
+    },
+    reached: (count: number) =>
+      new Promise<void>((resolve) => {
+        if (total() >= count) resolve();
+        else waiting.push({ count, resolve });
+      }),
+  };
+}
+
+/** The name of the error that a promise rejects with; "nothing" when it resolves. */
+async function rejects(promise: Promise<unknown>): Promise<string> {
+  return await promise.then(
+    () => "nothing",
+    (error: unknown) => (error instanceof Error ? error.name : String(error)),
+  );
+}
