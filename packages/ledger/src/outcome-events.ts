@@ -4,7 +4,7 @@
  */
 import type { Instant } from "@rerate/money";
 import type { Identity, Verdict } from "./messages.ts";
-import type { PublishedFrom } from "./account-events.ts";
+import type { FactParked, PublishedFrom } from "./account-events.ts";
 
 export type OutcomeEvent =
   | { readonly type: "OutcomeOpened"; readonly data: OutcomeOpened }
@@ -12,7 +12,8 @@ export type OutcomeEvent =
   | { readonly type: "SignalRecorded"; readonly data: SignalRecorded }
   | { readonly type: "TimeoutPassed"; readonly data: TimeoutPassed }
   | { readonly type: "ImportStarted"; readonly data: ImportMark }
-  | { readonly type: "ImportEnded"; readonly data: ImportMark };
+  | { readonly type: "ImportEnded"; readonly data: ImportMark }
+  | { readonly type: "FactParked"; readonly data: FactParked };
 
 /** The first usage of an outcome: binds definition and the request's time. */
 export interface OutcomeOpened {
@@ -21,7 +22,7 @@ export interface OutcomeOpened {
   readonly occurredAt: Instant;
   readonly definition: string;
   readonly source: PublishedFrom;
-  /** When the timeout falls due; absent for a definition without timeout, or when the outcome is decided already. */
+  /** First instant at which the timeout counts; absent for a definition without timeout, or when the outcome is decided already. */
   readonly dueAt?: Instant;
   /** Signals that were waiting may decide at once. */
   readonly decided?: VerdictGiven;
@@ -37,6 +38,7 @@ export interface RequestAdded {
   readonly source: PublishedFrom;
   /** Present when this request is the earliest so far and so moves the outcome's time. */
   readonly rebinds?: { readonly occurredAt: Instant; readonly definition: string };
+  /** As in `OutcomeOpened`: what holds after this event. */
   readonly dueAt?: Instant;
   readonly decided?: VerdictGiven;
   readonly link?: number;
@@ -76,7 +78,12 @@ export interface VerdictGiven {
   readonly definition: string;
   readonly decidedAt: Instant;
   /** Identities of the signals that count, in their order, with weight × confidence as exact fractions: anyone can recompute the score. */
-  readonly evidence: readonly { readonly source: string; readonly id: string; readonly signal: string; readonly contribution: string }[];
+  readonly evidence: readonly {
+    readonly source: string;
+    readonly id: string;
+    readonly signal: string;
+    readonly contribution: string;
+  }[];
 }
 
 export interface ImportMark extends Identity {
