@@ -1,0 +1,58 @@
+/**
+ * What the events of `wallet-…` streams change: grants, what they paid, what is unpaid.
+ *
+ * A draw names an entry by number; which invoice it belongs to is the entry's posting period, which the store looks up
+ * when it writes (`draws.ts`), so here it waits under its entry.
+ */
+import type { AppliedEntry, WalletEvent } from "@rerate/ledger";
+import { exact, plus } from "./exact.ts";
+import type { Place } from "./fold.ts";
+import type { Deltas } from "./tables.ts";
+
+export function foldWalletEvent(deltas: Deltas, place: Place, event: WalletEvent): void {
+  const { ns, name: wallet, revision } = place;
+  switch (event.type) {
+    case "CreditsGranted": {
+      const { id, unit, atoms, paidAtoms, source, priority, effectiveAt, expiresAt } = event.data;
+      const [granted, paid] = [exact(atoms), exact(paidAtoms)];
+      const grant = deltas.grants.at(ns, wallet, id);
+      Object.assign(grant, { unit, source, priority, effectiveAt, expiresAt });
+      grant.granted = plus(grant.granted, granted);
+      grant.drawn = plus(grant.drawn, paid);
+      const row = deltas.wallets.at(ns, wallet, unit);
+      row.revision = revision;
+      row.granted = plus(row.granted, granted);
+      row.paid = plus(row.paid, paid);
+      deltas.counters.at(ns).grants += 1;
+      return;
+    }
+    case "GrantVoided": {
+      const grant = deltas.grants.at(ns, wallet, event.data.grant);
+      grant.voided = plus(grant.voided, exact(event.data.atoms));
+      return;
+    }
+    case "GrantExpired": {
+      const grant = deltas.grants.at(ns, wallet, event.data.grant);
+      grant.expired = plus(grant.expired, exact(event.data.atoms));
+      return;
+    }
+    case "EntriesApplied":
+      for (const line of event.data.lines) foldLine(deltas, place, event.data.account, line);
+      return;
+  }
+}
+
+function foldLine(deltas: Deltas, { ns, name: wallet, revision }: Place, account: string, line: AppliedEntry): void {
+  const row = deltas.wallets.at(ns, wallet, line.unit);
+  row.revision = revision;
+  if (line.unpaid !== undefined) row.unpaid = plus(row.unpaid, exact(line.unpaid));
+  if (line.draws === undefined) return;
+  for (const [grantId, text] of line.draws) {
+    const atoms = exact(text);
+    const grant = deltas.grants.at(ns, wallet, grantId);
+    grant.drawn = plus(grant.drawn, atoms);
+    row.drawn = plus(row.drawn, atoms);
+    const waiting = deltas.waitingDraws.at(ns, account, line.entry, line.unit, wallet, grantId);
+    waiting.drawn = plus(waiting.drawn, atoms);
+  }
+}
