@@ -382,11 +382,7 @@ export function describeEventStore(
 }
 
 /** The events of `fill`, in log order. */
-const FILLED = [
-  ...["a-1 0", "a-1 1", "b-1 0", "b-1 1", "b-1 2"],
-  ...["a-2 0", "a-2 1", "a-2 2", "lonely 0", "a-1 2"],
-  ...["c-1 0", "a-2 3", "a-2 4"],
-];
+const FILLED = "a-1 0|a-1 1|b-1 0|b-1 1|b-1 2|a-2 0|a-2 1|a-2 2|lonely 0|a-1 2|c-1 0|a-2 3|a-2 4".split("|");
 
 async function fill(store: EventStore): Promise<void> {
   await store.append([append("a-1", NO_STREAM, 2), append("b-1", NO_STREAM, 3)]);

@@ -1,5 +1,5 @@
 import { createGroupCommit, openDatabase } from "@rerate/sqlite";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { describeEventStore } from "./conformance.ts";
 import { createEmbeddedEventStore, type EmbeddedOptions } from "./embedded.ts";
