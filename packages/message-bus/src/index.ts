@@ -5,5 +5,6 @@ export type { LocalBus, LocalBusOptions } from "./local-bus.ts";
 export type { LogTopicOptions } from "./log-view.ts";
 export type { TopicOptions } from "./published-topic.ts";
 export type { BusStorage } from "./storage.ts";
+export { createEmbeddedBus, type EmbeddedBusOptions } from "./embedded.ts";
 export { createMemoryStorage } from "./memory-storage.ts";
 export { createMemoryBus } from "./memory.ts";
