@@ -31,7 +31,8 @@ export function parseAmountRounded(text: string): bigint {
   const exponent = Number(match[2] ?? "0");
   if (Math.abs(exponent) > 30) throw new RangeError(`"${text}" is out of range`);
   const scale = 10n ** BigInt(Math.abs(exponent));
-  const exact = exponent < 0 ? fraction(units.n * ATOMS_PER_UNIT, units.d * scale) : fraction(units.n * ATOMS_PER_UNIT * scale, units.d);
+  const exact =
+    exponent < 0 ? fraction(units.n * ATOMS_PER_UNIT, units.d * scale) : fraction(units.n * ATOMS_PER_UNIT * scale, units.d);
   return round(exact);
 }
 

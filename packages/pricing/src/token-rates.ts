@@ -41,8 +41,9 @@ const PARTS: readonly Part[] = ["input", "cachedInput", "cacheWrite", "output", 
 /** One price: whole numerators over the common denominator of its rates. Undefined where there is no price. */
 interface Rate {
   readonly numerator: bigint;
-  /** For the steps: the price of one, such as `0.00001 USD`. */
-  readonly text: string;
+  /** For the steps: the price of one, such as ` × 0.00001 USD = `, and the unit after the product. */
+  readonly times: string;
+  readonly unit: string;
 }
 interface Rates extends Partial<Record<Part, Rate>> {
   readonly above: bigint;
@@ -116,15 +117,20 @@ export function rateTokens(tokens: TokenRates, fact: PricedFact): TokenCost | Un
   return {
     kind: "cost",
     atoms: over(numerator, rates.denominator),
-    steps: () =>
-      [
-        line(plainInput, cached + write === 0n ? "input_tokens" : "other input_tokens", rates.input, rates.denominator),
-        line(cached, "cached_input_tokens", cachedRate, rates.denominator),
-        line(write, "cache_write_tokens", writeRate, rates.denominator),
-        line(plainOutput, reasoning === 0n ? "output_tokens" : "other output_tokens", rates.output, rates.denominator),
-        line(reasoning, "reasoning_tokens", reasoningRate, rates.denominator),
-        line(1n, "request", rates.request, rates.denominator),
-      ].filter((text) => text !== ""),
+    steps() {
+      const steps: string[] = [];
+      const { denominator } = rates;
+      const whole = cached + write === 0n;
+      if (plainInput > 0n) steps.push(step(plainInput, whole ? "input_tokens" : "other input_tokens", rates.input, denominator));
+      if (cached > 0n) steps.push(step(cached, "cached_input_tokens", cachedRate, denominator));
+      if (write > 0n) steps.push(step(write, "cache_write_tokens", writeRate, denominator));
+      if (plainOutput > 0n) {
+        steps.push(step(plainOutput, reasoning === 0n ? "output_tokens" : "other output_tokens", rates.output, denominator));
+      }
+      if (reasoning > 0n) steps.push(step(reasoning, "reasoning_tokens", reasoningRate, denominator));
+      if (rates.request !== undefined) steps.push(step(1n, "request", rates.request, denominator));
+      return steps.length === 0 ? ["0 tokens"] : steps;
+    },
   };
 }
 
@@ -146,8 +152,8 @@ function ratesAbove(prices: TokenPrices, above: bigint, unit: string, multiplier
   const rates: { -readonly [Key in Part]?: Rate } = {};
   for (const [part, price] of exact) {
     if (price === undefined) continue;
-    const text = `${formatDecimal(fraction(price.n, price.d * ATOMS_PER_UNIT), 30)} ${unit}`;
-    rates[part] = { numerator: price.n * (denominator / price.d), text };
+    const each = formatDecimal(fraction(price.n, price.d * ATOMS_PER_UNIT), 30);
+    rates[part] = { numerator: price.n * (denominator / price.d), times: ` × ${each} ${unit} = `, unit: ` ${unit}` };
   }
   return { ...rates, above, denominator };
 }
@@ -185,12 +191,11 @@ function over(numerator: bigint, denominator: bigint): Fraction {
   return numerator % denominator === 0n ? { n: numerator / denominator, d: 1n } : fraction(numerator, denominator);
 }
 
-function line(tokens: bigint, label: string, rate: Rate | undefined, denominator: bigint): string {
-  if (tokens === 0n || rate === undefined) return "";
+function step(tokens: bigint, label: string, rate: Rate | undefined, denominator: bigint): string {
+  if (rate === undefined) return "";
   const product = over(tokens * rate.numerator, denominator);
   const cost = product.d === 1n ? formatAmount(product.n) : formatDecimal(fraction(product.n, product.d * ATOMS_PER_UNIT), 30);
-  const space = rate.text.lastIndexOf(" ");
-  return `${tokens} ${label} × ${rate.text} = ${cost}${rate.text.slice(space)}`;
+  return `${tokens} ${label}${rate.times}${cost}${rate.unit}`;
 }
 
 function leastCommonMultiple(a: bigint, b: bigint): bigint {
