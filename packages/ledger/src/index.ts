@@ -5,6 +5,7 @@ export * from "./contract-events.ts";
 export * from "./decider.ts";
 export * from "./messages.ts";
 export * from "./outcome-events.ts";
+export * from "./postings.ts";
 export * from "./settlement.ts";
 export * from "./settlement-messages.ts";
 export type { SettlementContext } from "./settlement/draft.ts";
