@@ -41,11 +41,6 @@ export const PROBLEMS = {
     help: "Use a key whose role is listed at the route in /docs.",
   },
   "not-found": { status: 404, title: "Not found", help: "Unknown, or not yours: a foreign id is answered like an unknown one." },
-  "method-not-allowed": {
-    status: 405,
-    title: "The method is not allowed here",
-    help: "The path exists under other methods: see /docs.",
-  },
   conflict: {
     status: 409,
     title: "It exists already with other content",

@@ -47,3 +47,8 @@ export type AnswerRead = z.infer<typeof answerSchema>;
 export type ReceiptRead = z.infer<typeof receiptSchema>;
 export type PartialQuery = z.infer<typeof partialQuery>;
 export type ProblemRead = z.infer<typeof problemSchema>;
+
+/** One value or an array of such values: what doors take. */
+export function oneOrMany<Schema extends z.ZodType>(schema: Schema): z.ZodUnion<[Schema, z.ZodArray<Schema>]> {
+  return z.union([schema, z.array(schema)]);
+}

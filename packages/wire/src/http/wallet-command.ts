@@ -31,6 +31,9 @@ export const grantBodySchema = z
   })
   .meta({ id: "Grant", examples: [{ id: "g-1", amount: "100", unit: "USD" }] });
 
+export const walletParams = z.object({ wallet: textField });
+export const grantParams = z.object({ wallet: textField, grant: textField });
+
 export type GrantBody = z.infer<typeof grantBodySchema>;
 
 export const voidBodySchema = z

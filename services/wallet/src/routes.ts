@@ -1,0 +1,78 @@
+/**
+ * The front door of wallets: grant credits, void what is left of a grant. Commands travel on `wallet.requested`; their id is their
+ * identity, so sending one again has no effect.
+ */
+import { OPERATORS, route, throughDoor, type AwaitAnswer, type RoutePlugin, type RouteReply } from "@rerate/http";
+import { partitionKey, shardOf, type WalletCommand } from "@rerate/ledger";
+import {
+  doorAt,
+  grantBodySchema,
+  grantParams,
+  receiptSchema,
+  toGrantCommand,
+  toVoidCommand,
+  voidBodySchema,
+  walletParams,
+} from "@rerate/wire";
+
+export interface WalletDoorDeps {
+  /** Resolves when every message is durable on the topic. */
+  readonly publish: (
+    topic: string,
+    messages: readonly { readonly key: string; readonly shard: number; readonly body: unknown }[],
+  ) => Promise<void>;
+  readonly nowMs: () => number;
+  readonly awaitAnswer?: AwaitAnswer;
+}
+
+const WALLET_TOPIC = "wallet.requested";
+const ACCEPTED = { 200: receiptSchema, 202: receiptSchema };
+
+export function routes(deps: WalletDoorDeps): RoutePlugin {
+  const grant = route({
+    method: "POST",
+    path: "/v1/wallets/:wallet/grants",
+    roles: OPERATORS,
+    tag: "wallets",
+    summary: "Grant credits",
+    description: "Pays what is unpaid first, then entries to come. With `Prefer: wait=5` the answer says what was decided.",
+    params: walletParams,
+    body: grantBodySchema,
+    replies: ACCEPTED,
+    handle: async ({ params, body, caller, waitSeconds }) =>
+      send(deps, toGrantCommand(params.wallet, body, doorAt(caller.ns, deps.nowMs())), waitSeconds),
+  });
+  const voidGrant = route({
+    method: "POST",
+    path: "/v1/wallets/:wallet/grants/:grant/void",
+    roles: OPERATORS,
+    tag: "wallets",
+    summary: "Void what is left of a grant",
+    params: grantParams,
+    body: voidBodySchema,
+    replies: ACCEPTED,
+    handle: async ({ params, body, caller, waitSeconds }) =>
+      send(deps, toVoidCommand(params.wallet, params.grant, body, doorAt(caller.ns, deps.nowMs())), waitSeconds),
+  });
+  return { name: "wallet", routes: [grant, voidGrant] };
+}
+
+function send(deps: WalletDoorDeps, command: WalletCommand, waitSeconds: number): Promise<RouteReply> {
+  const { awaitAnswer } = deps;
+  const { ns, wallet, id } = command;
+  return throughDoor({
+    items: [command],
+    batch: false,
+    partial: false,
+    read: () => ({ fact: command }),
+    publish: async () =>
+      deps.publish(WALLET_TOPIC, [{ key: partitionKey(ns, wallet), shard: shardOf(ns, wallet), body: command }]),
+    waitSeconds,
+    // A command's identity is its id alone, within its wallet.
+    awaitAnswer:
+      awaitAnswer === undefined
+        ? undefined
+        : async (_command, ms) => awaitAnswer(WALLET_TOPIC, { ns, name: wallet, source: "", id }, ms),
+    onRefused: undefined,
+  });
+}
