@@ -1,0 +1,6 @@
+export * from "./clock.ts";
+export * from "./config.ts";
+export * from "./engines.ts";
+export * from "./lifecycle.ts";
+export * from "./logger.ts";
+export * from "./metrics.ts";

@@ -1,0 +1,66 @@
+/**
+ * Counters and gauges in Prometheus' text format.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import type { Metrics } from "@rerate/flow";
+
+export interface MetricsRegistry {
+  /** The metrics interface that flow's workers count with. */
+  forService(service: string): Metrics;
+  /** A counter of this process. */
+  count(name: string, help: string, labels: Readonly<Record<string, string>>, by?: number): void;
+  /** Reads a value when metrics are asked for. */
+  observe(name: string, help: string, read: () => number): void;
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function createMetrics(): MetricsRegistry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: "rerate_process_" });
+  const counters = new Map<string, Counter>();
+  const gauges = new Map<string, Gauge>();
+
+  const counter = (name: string, help: string, labelNames: string[]): Counter => {
+    let known = counters.get(name);
+    if (known === undefined) {
+      known = new Counter({ name, help, labelNames, registers: [registry] });
+      counters.set(name, known);
+    }
+    return known;
+  };
+  const gauge = (name: string, help: string): Gauge => {
+    let known = gauges.get(name);
+    if (known === undefined) {
+      known = new Gauge({ name, help, labelNames: ["service"], registers: [registry] });
+      gauges.set(name, known);
+    }
+    return known;
+  };
+
+  return {
+    forService: (service) => ({
+      count(name, by, labels = {}) {
+        counter(`rerate_${name}_total`, `Worker counter: ${name.replaceAll("_", " ")}.`, ["service", ...Object.keys(labels)]).inc({ service, ...labels }, by);
+      },
+      gauge(name, value) {
+        gauge(`rerate_${name}`, `Worker gauge: ${name.replaceAll("_", " ")}.`).set({ service }, value);
+      },
+    }),
+    count(name, help, labels, by = 1) {
+      counter(name, help, Object.keys(labels)).inc(labels, by);
+    },
+    observe(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers: [registry],
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

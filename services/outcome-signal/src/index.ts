@@ -1,0 +1,1 @@
+export { createOutcomeSignalService, outcomeSignalTopics, type OutcomeSignalOptions } from "./service.ts";

@@ -1,0 +1,1 @@
+export { createSettlementService, settlementTopics, type SettlementOptions } from "./service.ts";

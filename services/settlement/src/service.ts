@@ -1,0 +1,81 @@
+/**
+ * Settlement as a service: wires the settlement decider into flow. Owns `account-…` streams; decides nothing itself.
+ */
+import { createWorker, type ServiceSurroundings, type Worker } from "@rerate/flow";
+import {
+  decodeEvent,
+  encodeEvent,
+  ledgerEntriesTopic,
+  outcomeDecidedTopic,
+  ownerOfKey,
+  settlement,
+  streamName,
+  usageRecordedTopic,
+  type AccountEvent,
+  type AccountState,
+  type Answer,
+  type Catalogue,
+  type SettlementContext,
+  type SettlementMessage,
+} from "@rerate/ledger";
+import { topicCodec } from "@rerate/wire";
+
+export interface SettlementOptions extends ServiceSurroundings {
+  /** Kept current by whoever composes the service; read-only here. */
+  readonly catalogue: Catalogue;
+  readonly answers?: (message: SettlementMessage, answer: Answer) => void;
+}
+
+/** The topics that settlement's log publishes. */
+export const settlementTopics = [usageRecordedTopic, ledgerEntriesTopic];
+
+export function createSettlementService(options: SettlementOptions): Worker {
+  const { catalogue, answers, ...surroundings } = options;
+  const context: SettlementContext = {
+    timeline: (ns, account) => catalogue.timeline(ns, account),
+    contractRevision: (ns, account) => catalogue.contract(ns, account)?.revision,
+    plan: (hash, lists) => catalogue.plan(hash, lists),
+  };
+  const worker = createWorker<AccountState, SettlementMessage, AccountEvent, SettlementContext>({
+    ...surroundings,
+    name: "settlement",
+    cache: options.cacheFor("settlement"),
+    decider: settlement,
+    codec: { encode: encodeEvent, decode: (stored) => decodeEvent("account", stored) },
+    prefixes: ["account-"],
+    streamOf(message) {
+      if (!("ns" in message)) throw new Error(`a ${message.kind} is decided in the stream that it fell due in`);
+      return streamName("account", message.ns, message.account);
+    },
+    ownerOf: ownerOfKey,
+    inputs: [
+      {
+        topic: "usage.accepted",
+        codec: topicCodec("usage.accepted"),
+        read: (body) => body as SettlementMessage,
+      },
+      {
+        topic: "outcome.decided",
+        codec: topicCodec("outcome.decided"),
+        read: (body) => body as SettlementMessage,
+        messagesOf: outcomeDecidedTopic.messagesOf,
+      },
+      {
+        topic: "contract.changed",
+        codec: topicCodec("contract.changed"),
+        read: (body) => ({ ...(body as Omit<Extract<SettlementMessage, { kind: "rules-changed" }>, "kind">), kind: "rules-changed" }),
+      },
+    ],
+    outputs: [
+      { topic: "usage.recorded", inputs: ["usage.accepted"] },
+      { topic: "ledger.entries", inputs: ["usage.accepted", "outcome.decided"] },
+    ],
+    context: () => context,
+    answers(message, answer) {
+      // What was parked for want of an account or a plan goes on as soon as the contract has changed.
+      if (message.kind === "rules-changed") void worker.retryReason(message.ns, message.account, ["unknown-account", "no-rules"]);
+      answers?.(message, answer);
+    },
+  });
+  return worker;
+}

@@ -1,0 +1,1 @@
+export { createWalletService, type WalletOptions } from "./service.ts";
