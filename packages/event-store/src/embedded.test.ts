@@ -120,6 +120,31 @@ describe("the embedded engine", () => {
     expect(() => reader.subscribeAll({ onEvents: () => undefined })).toThrow("without subscriptions");
   });
 
+  it("merges families over any number of blocks", async () => {
+    const { open } = openLog();
+    const store = open({ keep: { events: 0, bytes: 0 } });
+    const expected: string[] = [];
+    const appends: Append[] = [];
+    for (let n = 0; n < 4_000; n++) {
+      // Long and short runs of each family, so that their pages end in different places.
+      const family = n % 7 === 0 ? "b" : n > 1_500 && n < 3_000 ? "a" : n % 2 === 0 ? "a" : "other";
+      appends.push(one(`${family}-${n}`, NO_STREAM, `${n}`));
+      if (family !== "other") expected.push(`${n}`);
+    }
+    await store.append(appends);
+    for (const maxCount of [333, 10_000]) {
+      const read: string[] = [];
+      let after: string | undefined;
+      for (let end = false; !end;) {
+        const page = await store.readAll({ after, prefixes: ["a-", "b-"], maxCount });
+        read.push(...page.events.map(({ data }) => data));
+        after = page.next;
+        end = page.end;
+      }
+      expect(read).toEqual(expected);
+    }
+  });
+
   it("answers exactly like the memory engine, whatever it is asked", async () => {
     const stream = fc.constantFrom("a-1", "a-2", "b-1", "c");
     const appendOf = fc.record({

@@ -4,7 +4,7 @@
  *
  * Nothing is assumed about offsets but that they grow within a partition, and nothing about time but the order of things.
  */
-import type { Chunk, Consumer, Message, MessageBus, ParkedRecord, TopicCodec } from "./port.ts";
+import type { Chunk, ConsumeOptions, Consumer, Message, MessageBus, ParkedRecord, TopicCodec } from "./port.ts";
 
 /** What the suites need of a test runner; vitest's functions fit. */
 export interface TestFunctions {
@@ -387,8 +387,8 @@ interface WatchOptions {
   readonly before?: (chunk: Chunk) => Promise<void>;
 }
 
-export interface Watch {
-  readonly consumer: Consumer;
+export interface Watch<Member extends Consumer> {
+  readonly consumer: Member;
   /** Chunks that were handled. */
   readonly chunks: readonly Chunk[];
   readonly owned: ReadonlySet<number>;
@@ -398,7 +398,11 @@ export interface Watch {
 }
 
 /** A consumer that collects what it gets. */
-export function watch(bus: MessageBus, group: string, { topics = ["orders"], maxChunk, before }: WatchOptions = {}): Watch {
+export function watch<Member extends Consumer>(
+  bus: { consume(options: ConsumeOptions): Member },
+  group: string,
+  { topics = ["orders"], maxChunk, before }: WatchOptions = {},
+): Watch<Member> {
   const chunks: Chunk[] = [];
   const owned = new Set<number>();
   const count = () => chunks.reduce((sum, { messages }) => sum + messages.length, 0);

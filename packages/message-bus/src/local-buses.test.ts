@@ -127,6 +127,38 @@ describe("the local buses", () => {
     await bus.close();
   });
 
+  it("give the partitions of an abandoned consumer to the others, whatever its handlers still do", async () => {
+    const bus = createMemoryBus(OPTIONS);
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const dying = watch(bus, "group", { before: () => finished });
+    const other = watch(bus, "group");
+    await settle();
+    await bus.publish(
+      "orders",
+      [0, 1, 2, 3].map((shard) => message(shard, shard)),
+    );
+    await settle();
+    expect(other.count()).toBe(2);
+    dying.consumer.abandon();
+    await other.reached(4);
+    expect(other.owned.size).toBe(4);
+    await bus.publish("orders", [message(0, 4)]);
+    await other.reached(5);
+    // Had the late end of the first handler counted, the offset would have gone back to after its chunk.
+    finish();
+    await settle();
+    await bus.publish("orders", [message(0, 5)]);
+    await settle();
+    const bodies = other.chunks.flatMap(({ messages }) =>
+      messages.map(({ content }) => (content.kind === "body" ? content.body : "poison")),
+    );
+    expect([bodies.length, new Set(bodies)]).toEqual([6, new Set([0, 1, 2, 3, 4, 5])]);
+    await other.consumer.stop();
+  });
+
   it("have nothing scheduled when nothing happens", async () => {
     let scheduled = 0;
     const bus = createMemoryBus({
