@@ -10,19 +10,12 @@ export type RoundingMode = "half-even" | "half-up" | "floor" | "ceiling";
 export function round(value: Fraction, mode: RoundingMode = "half-even"): bigint {
   if (value.d === 1n) return value.n;
   const down = floor(value);
-  switch (mode) {
-    case "floor":
-      return down;
-    case "ceiling":
-      return down + 1n;
-    case "half-even":
-    case "half-up": {
-      const twice = 2n * (value.n - down * value.d);
-      if (twice !== value.d) return twice > value.d ? down + 1n : down;
-      if (mode === "half-even") return down % 2n === 0n ? down : down + 1n;
-      return value.n < 0n ? down : down + 1n;
-    }
-  }
+  if (mode === "floor") return down;
+  if (mode === "ceiling") return down + 1n;
+  const twice = 2n * (value.n - down * value.d);
+  if (twice !== value.d) return twice > value.d ? down + 1n : down;
+  if (mode === "half-even") return down % 2n === 0n ? down : down + 1n;
+  return value.n < 0n ? down : down + 1n;
 }
 
 /** Rounds a whole number to a multiple of `step`, for example atoms to cents (step 10,000,000). */

@@ -22,14 +22,17 @@ export function joinCells(first: string, second: string): string {
   return second === "" ? first : `${first};${second}`;
 }
 
-/** Reads a cell back. */
+/** Reads a cell back. Where a name stands twice, the first counts: a model's own comes before the plan's. */
 export function readCell(cell: string): ReadonlyMap<string, string> {
   if (cell === "") return new Map();
   return new Map(
-    cell.split(";").map((part) => {
-      const equals = part.indexOf("=");
-      return [part.slice(0, equals), decodeURIComponent(part.slice(equals + 1))];
-    }),
+    cell
+      .split(";")
+      .toReversed()
+      .map((part) => {
+        const equals = part.indexOf("=");
+        return [part.slice(0, equals), unescapeValue(part.slice(equals + 1))];
+      }),
   );
 }
 
@@ -39,6 +42,10 @@ export function missingDimension(name: string): Unpriced {
 
 function escapeValue(value: string): string {
   return NEEDS_ESCAPE.test(value) ? value.replaceAll(NEEDS_ESCAPES, (character) => ESCAPES[character] ?? character) : value;
+}
+
+function unescapeValue(text: string): string {
+  return text.replaceAll("%3D", "=").replaceAll("%3B", ";").replaceAll("%25", "%");
 }
 
 const NEEDS_ESCAPE = /[%;=]/;

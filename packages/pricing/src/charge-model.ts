@@ -105,7 +105,7 @@ export function chargeModel<Shape extends z.ZodRawShape>(source: ChargeModelSour
     .strictObject({
       ...ITEM_FIELDS,
       model: z.literal(source.name),
-      revision: z.literal(source.revision).optional().describe("Revision of the model's arithmetic; 1 if absent."),
+      revision: revisionField(source.revision),
       ...(source.measures === "units" ? { allowance: ALLOWANCE } : {}),
       ...source.terms,
     })
@@ -165,6 +165,12 @@ export function measured(
 /** The identity: P of models whose measure already is money. */
 export function identity(_cell: string, quantity: Fraction): Fraction {
   return quantity;
+}
+
+/** Absent means the first revision, so that a document never changes its meaning when a later one appears. */
+function revisionField(revision: number): z.ZodType<number | undefined> {
+  const field = z.literal(revision).describe("Revision of the model's arithmetic; 1 if absent.");
+  return revision === 1 ? field.optional() : field;
 }
 
 function withAllowance(meter: Meter, allowance: string | number | undefined): Meter {

@@ -1,9 +1,10 @@
 import { add, formatDecimal, fraction, instant, parseFraction, round, subtract, ZERO, type Fraction } from "@rerate/money";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { ChargeModel, PlanItem, WorkedExample } from "./charge-model.ts";
+import { chargeModel, measured, type ChargeModel, type PlanItem, type WorkedExample } from "./charge-model.ts";
 import { compileItem } from "./compile-item.ts";
-import { chargeModels, itemSchema, modelOf } from "./models/all.ts";
+import { money } from "./document-fields.ts";
+import { chargeModels, itemSchema, modelOf, schemaOf } from "./models/all.ts";
 import type { CompiledItem, PricedFact } from "./rate.ts";
 
 const NOON = instant("2026-03-02T12:00:00Z");
@@ -189,5 +190,33 @@ describe("a charge item", () => {
     expect(compile({ revision: 1 })).toMatchObject({ model: "per-request", revision: 1 });
     expect(modelOf({ model: "per-request", revision: 99 })).toBeUndefined();
     expect(itemSchema.safeParse({ ...perRequest, revision: 99 }).success).toBe(false);
+  });
+
+  test("may have several revisions of its model, and a later one must be asked for", () => {
+    const source = {
+      name: "toll",
+      title: "A toll.",
+      measures: "units" as const,
+      refundBase: "marginal" as const,
+      monotone: true,
+      examples: [],
+      compile: () => ({ measure: () => measured("", "", ZERO, "requests", () => []), price: () => ZERO }),
+    };
+    const first = chargeModel({ ...source, revision: 1, terms: { price: money } });
+    const second = chargeModel({ ...source, revision: 2, terms: { amount: money } });
+    const schema = schemaOf([...chargeModels, first, second]);
+    const accepts = (terms: object) => schema.safeParse({ id: "toll", model: "toll", ...terms }).success;
+    expect(accepts({ price: "1" })).toBe(true);
+    expect(accepts({ price: "1", revision: 1 })).toBe(true);
+    expect(accepts({ amount: "1", revision: 2 })).toBe(true);
+    expect(accepts({ amount: "1" })).toBe(false);
+    expect(accepts({ price: "1", revision: 2 })).toBe(false);
+  });
+
+  test("may split by a dimension that its model uses as well", () => {
+    const bands = [{ name: "all", price: "2" }];
+    const terms = { id: "x", model: "size-bands", quantity: "size", bands, cellBy: ["band"] };
+    const item = compileItem(itemSchema.parse(terms), "USD", noPriceLists);
+    expect(entries(item, [{ quantities: { size: "1" }, dimensions: { band: "jazz;=%3B" } }])).toEqual(["2"]);
   });
 });

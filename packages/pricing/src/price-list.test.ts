@@ -141,6 +141,19 @@ describe("finding a model", () => {
     expect(dollars(price("gpt-5", at, one, "anybody"))).toBe("7");
   });
 
+  test("takes the plan's provider where the fact names none, and scales the list by the plan's multiplier", () => {
+    const terms = { id: "tokens", model: "tokens", priceList: "list", provider: "openai", multiplier: "1.2" };
+    const [scaled] = compilePlan({
+      hash: "h",
+      document: planSchema.parse({ kind: "plan", id: "p", title: "P", currency: "USD", items: [terms] }),
+      priceLists: new Map([["list", { hash: "l", document: list }]]),
+    }).items;
+    const result = scaled?.measure({ type: "usage", occurredAt: instant(at), model: "gpt-4o", quantities: one, dimensions: {} });
+    expect(result).toMatchObject({ cell: "openai/gpt-4o", measure: { n: 3_000_000_000n, d: 1n } });
+    const plain = price("gpt-4o", at, one);
+    expect(result?.kind === "measured" && plain.kind === "measured" && result.version !== plain.version).toBe(true);
+  });
+
   test("gives the same answer from its cache", () => {
     expect(price("gpt-4o", at, one)).toEqual(price("gpt-4o", at, one));
     expect(price("nothing", at, one)).toEqual(price("nothing", at, one));

@@ -1,14 +1,19 @@
 /** The charge models. Adding one: its file in this folder, and its line here. */
 import { z } from "zod";
 import type { ChargeModel, PlanItem } from "../charge-model.ts";
+import { costPlus } from "./cost-plus.ts";
 import { credits } from "./credits.ts";
 import { flat } from "./flat.ts";
 import { graduated } from "./graduated.ts";
+import { matrix } from "./matrix.ts";
 import { packages } from "./package.ts";
 import { perRequest } from "./per-request.ts";
 import { perUnit } from "./per-unit.ts";
+import { percentage } from "./percentage.ts";
+import { sizeBands } from "./size-bands.ts";
 import { stairstep } from "./stairstep.ts";
 import { tieredMultiplier } from "./tiered-multiplier.ts";
+import { timeOfDayModel } from "./time-of-day.ts";
 import { tokens } from "./tokens.ts";
 import { volume } from "./volume.ts";
 
@@ -23,6 +28,11 @@ export const chargeModels: readonly [ChargeModel, ...ChargeModel[]] = [
   packages,
   stairstep,
   credits,
+  percentage,
+  costPlus,
+  timeOfDayModel,
+  matrix,
+  sizeBands,
 ];
 
 /** The model that an item names; an item without a revision means the first. Undefined when there is none. */
@@ -31,25 +41,22 @@ export function modelOf(item: Pick<PlanItem, "model" | "revision">): ChargeModel
 }
 
 /** Any charge item. The model decides which terms it has. */
-export const itemSchema: z.ZodType<PlanItem> = z.discriminatedUnion("model", schemas(), {
-  error: (issue) => `model is one of ${names().join(", ")}${seen(issue.input)}`,
-});
+export const itemSchema: z.ZodType<PlanItem> = schemaOf(chargeModels);
 
 type ItemSchema = ChargeModel["schema"] | z.ZodDiscriminatedUnion<ChargeModel["schema"][], "revision">;
 
-/** One schema for each name; where a model has several revisions, the item's `revision` tells them apart. */
-function schemas(): [ItemSchema, ...ItemSchema[]] {
-  const [first, ...others] = names().map((name): ItemSchema => {
-    const [schema, ...later] = chargeModels.filter((model) => model.name === name).map((model) => model.schema);
+/** The items that some models allow. Where a model has several revisions, the item's `revision` tells them apart. */
+export function schemaOf(models: readonly ChargeModel[]): z.ZodType<PlanItem> {
+  const names = [...new Set(models.map((model) => model.name))];
+  const [first, ...others] = names.map((name): ItemSchema => {
+    const [schema, ...later] = models.filter((model) => model.name === name).map((model) => model.schema);
     if (schema === undefined) throw new Error(`no charge model is named ${name}`);
     return later.length === 0 ? schema : z.discriminatedUnion("revision", [schema, ...later]);
   });
   if (first === undefined) throw new Error("there are no charge models");
-  return [first, ...others];
-}
-
-function names(): string[] {
-  return [...new Set(chargeModels.map((model) => model.name))];
+  return z.discriminatedUnion("model", [first, ...others], {
+    error: (issue) => `model is one of ${names.join(", ")}${seen(issue.input)}`,
+  });
 }
 
 function seen(input: unknown): string {
