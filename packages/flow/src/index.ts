@@ -1,0 +1,28 @@
+/** The loop that every service runs, once: load, fold, decide, append; and following the log. */
+export type * from "./decider.ts";
+export { Outage } from "./decide-stream.ts";
+export { type CheckpointStore, type Follower, type FollowOptions, followLog } from "./follow-log.ts";
+export type { Checkpoint, IdentityIndex } from "./identity-index.ts";
+export { QUARANTINED } from "./parking.ts";
+export type { Quarantined } from "./quarantine.ts";
+export { type Relay, type RelayOptions, startRelay } from "./relay.ts";
+export type { ServiceSurroundings } from "./surroundings.ts";
+export { linkAfter, readSeal, type Seal, sealText } from "./seal.ts";
+export { createWorker, type ParkedFilter, type RetryResult, Waiting, type Worker, type WorkerStatus } from "./worker.ts";
+export { createMemoryCache, createSqliteCache } from "./worker-cache.ts";
+export type {
+  Clock,
+  Defer,
+  Input,
+  Limits,
+  Log,
+  Metrics,
+  Note,
+  Output,
+  Refusal,
+  WorkerCache,
+  WorkerCounter,
+  WorkerGauge,
+  WorkerOptions,
+} from "./worker-options.ts";
+export { DEFAULT_LIMITS } from "./worker-options.ts";
