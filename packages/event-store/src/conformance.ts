@@ -5,21 +5,21 @@
  */
 import { MAX_APPEND_BYTES } from "./append-rules.ts";
 import { FIRST_LINK, chainHash } from "./chain.ts";
-import { type Append, type EventPage, type EventStore, NO_STREAM, type NewEvent, type StoredEvent } from "./port.ts";
-
-/** What the suite needs of a test runner; vitest's functions fit. */
-export interface TestFunctions {
-  readonly describe: (name: string, body: () => void) => void;
-  readonly it: (name: string, body: () => Promise<void>) => void;
-  readonly expect: (actual: unknown) => { toEqual(expected: unknown): void };
-}
-
-export interface OpenedStore {
-  readonly store: EventStore;
-  /** Closes the store and opens the same log again with cold caches. Left out where nothing is durable. */
-  readonly reopen?: () => Promise<EventStore>;
-  readonly close: () => Promise<void>;
-}
+import {
+  FILLED,
+  fill,
+  append,
+  stored,
+  event,
+  plain,
+  place,
+  pages,
+  rejects,
+  type OpenedStore,
+  type TestFunctions,
+} from "./conformance-fixtures.ts";
+import { type EventStore, NO_STREAM, type NewEvent } from "./port.ts";
+import { describeSubscriptions } from "./subscription-conformance.ts";
 
 /** `open` gives an empty log every time. */
 export function describeEventStore(
@@ -244,94 +244,7 @@ export function describeEventStore(
     });
   });
 
-  describe(`${name} subscribes`, () => {
-    test("to what is there, then to what comes", async (store) => {
-      await fill(store);
-      const { seen, reached, onEvents } = watch();
-      const subscription = store.subscribeAll({ maxBatch: 4, onEvents });
-      await reached(FILLED.length);
-      await store.append([append("a-9", NO_STREAM, 2)]);
-      await store.append([append("a-9", 1, 1)]);
-      await reached(FILLED.length + 3);
-      expect(seen.flatMap(({ events }) => events.map(place))).toEqual([...FILLED, "a-9 0", "a-9 1", "a-9 2"]);
-      expect(seen.every(({ events, next }) => events.length > 0 && events.length <= 4 && next !== undefined)).toEqual(true);
-      await subscription.stop();
-      expect(await subscription.done).toEqual(undefined);
-    });
-
-    test("after a position, exclusively, and with prefixes", async (store) => {
-      await fill(store);
-      const { events } = await store.readAll({ maxCount: 100 });
-      const { seen, reached, onEvents } = watch();
-      const subscription = store.subscribeAll({ after: events[2]?.position, prefixes: ["a-"], onEvents });
-      const expected = FILLED.slice(3).filter((text) => text.startsWith("a-"));
-      await reached(expected.length);
-      await store.append([append("b-9", NO_STREAM, 1), append("a-9", NO_STREAM, 1)]);
-      await reached(expected.length + 1);
-      expect(seen.flatMap((page) => page.events.map(place))).toEqual([...expected, "a-9 0"]);
-      await subscription.stop();
-      await subscription.done;
-    });
-
-    test("one batch at a time", async (store) => {
-      await fill(store);
-      let running = 0;
-      let most = 0;
-      const { reached, onEvents } = watch();
-      const subscription = store.subscribeAll({
-        maxBatch: 2,
-        async onEvents(page) {
-          running += 1;
-          most = Math.max(most, running);
-          await new Promise((resolve) => setImmediate(resolve));
-          running -= 1;
-          onEvents(page);
-        },
-      });
-      await reached(FILLED.length);
-      expect(most).toEqual(1);
-      await subscription.stop();
-      await subscription.done;
-    });
-
-    test("until the handler rejects", async (store) => {
-      await fill(store);
-      let calls = 0;
-      const subscription = store.subscribeAll({
-        maxBatch: 2,
-        async onEvents() {
-          calls += 1;
-          throw new TypeError("I cannot take this");
-        },
-      });
-      expect(await rejects(subscription.done)).toEqual("TypeError");
-      await store.append([append("a-9", NO_STREAM, 1)]);
-      expect(calls).toEqual(1);
-    });
-
-    test("until it is stopped", async (store) => {
-      await fill(store);
-      const { seen, reached, onEvents } = watch();
-      const subscription = store.subscribeAll({ onEvents });
-      await reached(FILLED.length);
-      await subscription.stop();
-      const calls = seen.length;
-      await store.append([append("a-9", NO_STREAM, 1)]);
-      await subscription.done;
-      expect(seen.length).toEqual(calls);
-    });
-
-    test("until the store is closed, which then refuses everything", async (store) => {
-      const { onEvents } = watch();
-      const subscription = store.subscribeAll({ onEvents });
-      await store.close();
-      expect(await subscription.done).toEqual(undefined);
-      expect(await rejects(store.append([append("a-1", NO_STREAM, 1)]))).toEqual("Error");
-      expect(await rejects(store.readForward("a-1", { maxCount: 1 }))).toEqual("Error");
-      expect(await rejects(store.readLast("a-1"))).toEqual("Error");
-      expect(await rejects(store.readAll({ maxCount: 1 }))).toEqual("Error");
-    });
-  });
+  describeSubscriptions({ describe, it, expect }, name, test);
 
   describe(`${name} keeps`, () => {
     test("a hash chain that can be computed again from what is read", async (store) => {
@@ -379,87 +292,4 @@ export function describeEventStore(
       await again.close();
     });
   });
-}
-
-/** The events of `fill`, in log order. */
-const FILLED = "a-1 0|a-1 1|b-1 0|b-1 1|b-1 2|a-2 0|a-2 1|a-2 2|lonely 0|a-1 2|c-1 0|a-2 3|a-2 4".split("|");
-
-async function fill(store: EventStore): Promise<void> {
-  await store.append([append("a-1", NO_STREAM, 2), append("b-1", NO_STREAM, 3)]);
-  await store.append([append("a-2", NO_STREAM, 3)]);
-  await store.append([append("lonely", NO_STREAM, 1), append("a-1", 1, 1), append("c-1", NO_STREAM, 1), append("a-2", 2, 2)]);
-}
-
-/** An append of made events: the event at a revision of a stream always has the same text. */
-function append(stream: string, expectedRevision: number, count: number): Append {
-  return {
-    stream,
-    expectedRevision,
-    events: Array.from({ length: count }, (_, index) => made(stream, expectedRevision + 1 + index)),
-  };
-}
-
-function made(stream: string, revision: number): NewEvent {
-  return { type: "Made", data: `{"stream":"${stream}","revision":${revision}}`, metadata: `{"made":${revision}}` };
-}
-
-function stored(stream: string, from: number, count: number): (NewEvent & { stream: string; revision: number })[] {
-  return Array.from({ length: count }, (_, index) => ({ stream, revision: from + index, ...made(stream, from + index) }));
-}
-
-function event(data: string): NewEvent {
-  return { type: "Event", data: JSON.stringify(data), metadata: "{}" };
-}
-
-/** Everything of a stored event but its position, which is opaque, and its body, which may be dropped. */
-function plain({ stream, revision, type, data, metadata }: StoredEvent): NewEvent & { stream: string; revision: number } {
-  return { stream, revision, type, data, metadata };
-}
-
-function place({ stream, revision }: StoredEvent): string {
-  return `${stream} ${revision}`;
-}
-
-/** Pages through the log to its end. */
-async function pages(
-  store: EventStore,
-  options: { readonly after?: string | undefined; readonly prefixes?: readonly string[]; readonly maxCount: number },
-): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = [];
-  let { after } = options;
-  for (let count = 0; count < 1_000; count++) {
-    const page = await store.readAll({ ...options, after });
-    if (page.events.length > options.maxCount) throw new Error(`a page of ${options.maxCount} has ${page.events.length} events`);
-    events.push(...page.events);
-    if (page.end) return events;
-    after = page.next;
-  }
-  throw new Error("paging does not come to an end");
-}
-
-/** Collects what a subscription delivers; `reached` resolves once so many events have come. */
-function watch() {
-  const seen: EventPage[] = [];
-  const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
-  const total = () => seen.reduce((sum, { events }) => sum + events.length, 0);
-  return {
-    seen,
-    onEvents(page: EventPage): void {
-      seen.push(page);
-      for (const { count, resolve } of waiting) if (total() >= count) resolve();
-    },
-    reached: (count: number) =>
-      new Promise<void>((resolve) => {
-        if (total() >= count) resolve();
-        else waiting.push({ count, resolve });
-      }),
-  };
-}
-
-/** The name of the error that a promise rejects with; "nothing" when it resolves. */
-async function rejects(promise: Promise<unknown>): Promise<string> {
-  return await promise.then(
-    () => "nothing",
-    (error: unknown) => (error instanceof Error ? error.name : String(error)),
-  );
 }

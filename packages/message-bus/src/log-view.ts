@@ -136,7 +136,7 @@ export function createLogView(topic: LogTopicOptions, log: LogReader, next: read
     },
     async lag() {
       const lags = queues.map((queue) => queue.length());
-      if (!scan.atEnd)
+      if (!scan.atEnd || scan.running)
         (await countAhead(topic, log, scan.at, resumed)).forEach(
           (count, partition) => (lags[partition] = (lags[partition] ?? 0) + count),
         );
