@@ -4,7 +4,7 @@
  * Pure: the same documents always give the same prices. Compiling is slow and pricing is fast, so a service compiles each plan
  * once and keeps it by hash.
  */
-import { atomsExactly, parseDuration, round } from "@rerate/money";
+import { parseAmount, parseDuration } from "@rerate/money";
 import { compileItem, looksBeyondType } from "./compile-item.ts";
 import { modelOf } from "./models/all.ts";
 import { compileOutcome } from "./outcome-policy.ts";
@@ -94,7 +94,7 @@ function priceListIn(unit: string, priceLists: PlanSource["priceLists"], listNam
 }
 
 function amountOf(amount: PlanAmount, currency: string): CompiledAmount {
-  return { id: amount.id, unit: amount.unit ?? currency, atoms: round(atomsExactly(amount.amount)) };
+  return { id: amount.id, unit: amount.unit ?? currency, atoms: parseAmount(amount.amount) };
 }
 
 function nanos(duration: string): bigint {

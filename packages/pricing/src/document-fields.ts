@@ -13,6 +13,9 @@ const DECIMAL = /^\d{1,15}(\.\d{1,18})?$/;
 /** An amount or price in major units, never negative: at most 15 digits and 18 places. */
 export const money = decimalText("money");
 
+/** An amount that is booked as it stands: money in whole atoms, so at most nine places. */
+export const booked = money.regex(/^\d+(\.\d{1,9})?$/, "an amount that is booked has at most nine decimal places");
+
 /** A plain factor such as a multiplier or a rate: a quoted decimal like money, so that it is exact. */
 export const factor = decimalText("a factor");
 

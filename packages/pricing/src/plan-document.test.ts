@@ -76,6 +76,13 @@ test("a type is either priced or only recorded", () => {
   expect(problems({ items, recordOnly: ["b"] })).toEqual(['items.0.when.types.1: "b" is in recordOnly and priced as well']);
 });
 
+test("what is booked as it stands has no more places than atoms have", () => {
+  expect(problems({ baseFee: { id: "f", amount: "1.000000001" } })).toEqual([]);
+  expect(problems({ baseFee: { id: "f", amount: "1.0000000001" } })).toEqual([
+    "baseFee.amount: an amount that is booked has at most nine decimal places",
+  ]);
+});
+
 test("a plan without anything to do is refused", () => {
   expect(problems({ items: [] })).toHaveLength(1);
 });

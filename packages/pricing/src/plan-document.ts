@@ -5,7 +5,7 @@
  * Nothing here fills in defaults: the document stays as it was written, because its hash is its identity.
  */
 import { z } from "zod";
-import { duration, factor, money, name, share, count, unit, value } from "./document-fields.ts";
+import { booked, duration, factor, money, name, share, count, unit, value } from "./document-fields.ts";
 import { itemSchema } from "./models/all.ts";
 import { problemsInPlan } from "./plan-problems.ts";
 
@@ -58,10 +58,10 @@ const quality = z.strictObject({
     .optional(),
   bonus: z.strictObject({ above: factor.describe("Scores above this one earn a bonus."), share }).optional(),
   rounding: z.enum(["half-even", "half-up", "floor", "ceiling"]).optional().describe("half-even if absent."),
-  step: money.optional().describe("Refunds and bonuses come in multiples of this; an atom if absent."),
+  step: booked.optional().describe("Refunds and bonuses come in multiples of this; an atom if absent."),
 });
 
-const amount = z.strictObject({ id: name, title: z.string().optional(), amount: money, unit: unit.optional() });
+const amount = z.strictObject({ id: name, title: z.string().optional(), amount: booked, unit: unit.optional() });
 
 const shape = z.strictObject({
   kind: z.literal("plan"),

@@ -76,3 +76,13 @@ test("takes the value as it is written, without filling in defaults", () => {
     value: { kind: "plan", id: "a", title: "A", currency: "USD", items: [{ id: "x", model: "flat", amount: "1" }] },
   });
 });
+
+test("says what is wrong inside a value that may take several forms", () => {
+  const prices = "{ input: { base: '1', tiers: [{ above: 5, price: 2 }] }, output: 3 }";
+  expect(
+    problems(`kind: plan\nid: a\ntitle: A\ncurrency: USD\nitems:\n  - { id: t, model: tokens, prices: ${prices} }\n`),
+  ).toEqual([
+    '6:86 items[0].prices.input.tiers[0].price: money is a quoted decimal: write "2", not 2',
+    '6:102 items[0].prices.output: a price is a quoted decimal such as "0.50", or a base with tiers',
+  ]);
+});

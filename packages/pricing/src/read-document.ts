@@ -31,7 +31,7 @@ export function readDocument<Value>(text: string, schema: z.ZodType<Value>): Rea
   if (!plain.ok) return { ok: false, problems: [problem(lines, 0, [], plain.message)] };
   const result = schema.safeParse(plain.value);
   if (result.success) return { ok: true, value: result.data };
-  const problems = result.error.issues.flatMap((issue) => problemsOf(parsed, lines, issue));
+  const problems = result.error.issues.flatMap(innermost).flatMap((issue) => problemsOf(parsed, lines, issue));
   return { ok: false, problems: problems.toSorted((a, b) => a.line - b.line || a.column - b.column) };
 }
 
@@ -52,6 +52,18 @@ function toPlain(parsed: Document.Parsed): Plain {
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : "the document cannot be read" };
   }
+}
+
+/**
+ * Of several forms a value may take, the one it was meant to be is the one whose complaints all lie deeper. Where there is
+ * exactly one such form, its complaints say more than "none of them".
+ */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const meant = issue.errors.filter((issues) => issues.length > 0 && issues.every(({ path }) => path.length > 0));
+  const [issues] = meant;
+  if (issues === undefined || meant.length > 1) return [issue];
+  return issues.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
 function problemsOf(parsed: Document.Parsed, lines: LineCounter, issue: z.core.$ZodIssue): Problem[] {
