@@ -7,6 +7,7 @@
 import { readdirSync, readFileSync, writeFileSync, mkdirSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { outcomeDefinitionJsonSchema } from "../packages/outcomes/src/index.ts";
 import { planJsonSchema, priceListJsonSchema } from "../packages/pricing/src/index.ts";
 import { fingerprint } from "../packages/wire/src/avro/fingerprint.ts";
 import { canonicalForm } from "../packages/wire/src/avro/record-codec.ts";
@@ -26,6 +27,7 @@ export function generatedFiles(): Map<string, string> {
     ["packages/wire/src/generated/topics.ts", topicsSource(records)],
     ["schemas/generated/plan.schema.json", jsonText(planJsonSchema())],
     ["schemas/generated/price-list.schema.json", jsonText(priceListJsonSchema())],
+    ["schemas/generated/outcome-definition.schema.json", jsonText(outcomeDefinitionJsonSchema())],
     ["schemas/generated/http-bodies.schema.json", jsonText(httpBodyJsonSchemas())],
   ]);
 }

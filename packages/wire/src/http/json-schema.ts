@@ -21,9 +21,7 @@ export function httpBodyJsonSchemas(): Readonly<Record<string, unknown>> {
     assignPlanSchema,
     createKeySchema,
   };
-  const definitions = Object.values(bodies).map((schema) => {
-    const { $schema: _, id, ...rest } = z.toJSONSchema(schema, { io: "input" });
-    return [String(id), rest] as const;
-  });
-  return { $schema: "https://json-schema.org/draft/2020-12/schema", $defs: Object.fromEntries(definitions) };
+  // A schema with an id of its own comes out as a reference and its definition.
+  const definitions = Object.values(bodies).map((schema) => z.toJSONSchema(schema, { io: "input" }).$defs ?? {});
+  return { $schema: "https://json-schema.org/draft/2020-12/schema", $defs: Object.assign({}, ...definitions) as unknown };
 }

@@ -1,0 +1,6 @@
+import { expect, test } from "vitest";
+import { staleFiles } from "../../../schemas/generate.ts";
+
+test("the generated files are what the schemas say (else run: node schemas/generate.ts)", () => {
+  expect(staleFiles()).toEqual([]);
+});
