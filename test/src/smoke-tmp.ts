@@ -73,7 +73,7 @@ const c0 = process.cpuUsage();
 let inflight: Promise<void>[] = [];
 for (let i = 0; i < bodies.length; i += 1000) {
   const ms = bodies.slice(i, i + 1000).map((b) => {
-    const r: any = toUsageFact(b, door);
+    const r: any = { fact: toUsageFact(b, door) };
     if (!r.fact) throw new Error(JSON.stringify(r));
     const f = r.fact;
     return { key: partitionKey(f.ns, f.account), shard: shardOf(f.ns, f.account), body: f };
