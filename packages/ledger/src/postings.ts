@@ -36,7 +36,8 @@ export function accountPostings(event: AccountEvent, stream: string): readonly P
   if (booked === undefined || booked.entries.length === 0) return NONE;
   const wallets = Object.keys(booked.wallets ?? {});
   const [wallet] = wallets;
-  if (wallet === undefined || wallets.length > 1) throw new Error(`the entries of a ${event.type} name ${wallets.length} wallets`);
+  if (wallet === undefined || wallets.length > 1)
+    throw new Error(`the entries of a ${event.type} name ${wallets.length} wallets`);
   const owes = receivableOf(parseStreamName(stream).ns, wallet);
   return booked.entries.flatMap((entry) => transfer(owes, bookedTo(entry), entry.unit, BigInt(entry.atoms)));
 }
@@ -58,6 +59,10 @@ export function walletPostings(event: WalletEvent, stream: string, unitOf: (gran
       return transfer(lot(event.data.grant), "funding:voided", unitOf(event.data.grant), BigInt(event.data.atoms));
     case "GrantExpired":
       return transfer(lot(event.data.grant), "breakage", unitOf(event.data.grant), BigInt(event.data.atoms));
+    case "GrantTookEffect":
+      return transfer(lot(event.data.grant), owes, unitOf(event.data.grant), BigInt(event.data.paidAtoms));
+    case "CommandParked":
+      return NONE;
     case "EntriesApplied":
       return event.data.lines.flatMap(({ unit, draws }) =>
         (draws ?? []).flatMap(([grant, atoms]) => transfer(lot(grant), owes, unit, BigInt(atoms))),

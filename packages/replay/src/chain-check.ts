@@ -81,7 +81,10 @@ function checkLink(streams: Map<string, MutableHead>, stored: StoredEvent, onPro
   if (seal === undefined) broken("the metadata is no seal", { field: "metadata", recorded: stored.metadata });
   else {
     if (seal.previous !== head.link) {
-      const changed = revision === 0 ? "its first link is not zeros" : `revision ${revision - 1} is not what it was when this event was recorded`;
+      const changed =
+        revision === 0
+          ? "its first link is not zeros"
+          : `revision ${revision - 1} is not what it was when this event was recorded`;
       broken(changed, { field: "metadata.prev", recorded: seal.previous, recomputed: head.link });
     }
     if (seal.recordedAt < head.recordedAt) {

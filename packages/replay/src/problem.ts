@@ -57,6 +57,9 @@ export function describeProblem(problem: Problem): string {
     ...(entry === undefined ? [] : [`entry ${entry}`]),
     ...(field === undefined ? [] : [field]),
   ].join(", ");
-  const values = recorded === undefined && recomputed === undefined ? "" : ` (recorded ${recorded ?? "nothing"}, recomputed ${recomputed ?? "nothing"})`;
+  const values =
+    recorded === undefined && recomputed === undefined
+      ? ""
+      : ` (recorded ${recorded ?? "nothing"}, recomputed ${recomputed ?? "nothing"})`;
   return `${kind}: ${place === "" ? "" : `${place}: `}${message}${values}`;
 }

@@ -46,7 +46,7 @@ export function openStreamWindow<Event>(
   async function readPage(): Promise<void> {
     const page = await eventStore.readForward(stream, { from, maxCount: PAGE });
     ended = page.length < PAGE;
-    from += page.length;
+    from = (page.at(-1)?.revision ?? from) + 1;
     upcoming = [...upcoming.slice(next), ...page.map(read)];
     next = 0;
   }

@@ -1,0 +1,12 @@
+/** Audit and re-rating: everything here reads the log and never writes to it. */
+export { describeProblem, type Problem, type ProblemKind } from "./problem.ts";
+export { recordedAtOf } from "./seal.ts";
+export type { BalanceLine } from "./trial-balance.ts";
+export {
+  verify,
+  type ProjectionLog,
+  type VerifyOptions,
+  type VerifyPhase,
+  type VerifyProgress,
+  type VerifyReport,
+} from "./verify.ts";
