@@ -3,10 +3,10 @@
  */
 import type { EventPage, Position, StoredEvent } from "@rerate/event-store";
 import { decodeEvent } from "@rerate/ledger";
-import { fold, foldProgress, streamParts } from "./fold.ts";
+import { createFold, foldEvent, foldProgress, streamParts } from "./fold.ts";
 import type { LedgerLog } from "./ledger-log.ts";
 import { createSubjects } from "./subjects.ts";
-import { createDeltas, type Deltas } from "./tables.ts";
+import type { Deltas } from "./tables.ts";
 
 export interface Batch {
   /** Events folded since the last `take`. */
@@ -21,7 +21,7 @@ export interface Batch {
 
 export function createBatch(log: LedgerLog): Batch {
   const subjects = createSubjects(log);
-  let deltas = createDeltas();
+  let fold = createFold();
   let events = 0;
   let position: Position | undefined;
   let newest = new Map<string, StoredEvent>();
@@ -41,16 +41,16 @@ export function createBatch(log: LedgerLog): Batch {
           const found = subjects.of(stored.stream, event);
           subjects.remember(stored.stream, stored.revision, event);
           newest.set(stored.stream, stored);
-          fold(deltas, log, stored, found === undefined ? undefined : await found);
-        } else fold(deltas, log, stored, undefined);
+          foldEvent(fold, log, stored, found === undefined ? undefined : await found);
+        } else foldEvent(fold, log, stored, undefined);
         events += 1;
       }
       position = page.next ?? position;
     },
     take() {
-      for (const stored of newest.values()) foldProgress(deltas, log, stored);
-      const taken = deltas;
-      deltas = createDeltas();
+      for (const stored of newest.values()) foldProgress(fold, log, stored);
+      const taken = fold.deltas;
+      fold = createFold();
       events = 0;
       position = undefined;
       newest = new Map();

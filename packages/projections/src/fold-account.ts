@@ -2,18 +2,17 @@
  * What the events of `account-…` streams change: balances, invoice lines, usage, outcomes' money, costs, where entries are.
  */
 import type { AccountEvent, CostCorrected, CostRecorded, Entry, Identity, UsageContent } from "@rerate/ledger";
-import { exact, minus, plus } from "./exact.ts";
+import { exact, minus, plus, type Exact } from "./exact.ts";
+import { blockRow, lineOf, moneyOf, usageKey, usageOf, type AccountScope, type Row } from "./account-scope.ts";
 import { addTo } from "./fields.ts";
-import type { Place } from "./fold.ts";
 import type { Subject } from "./subjects.ts";
-import { BLOCK, RECENT_EVENTS, type Deltas, type RowOf, type TABLES } from "./tables.ts";
+import { RECENT_EVENTS } from "./tables.ts";
 
-export function foldAccountEvent(deltas: Deltas, place: Place, event: AccountEvent, subject: Subject | undefined): void {
-  const { ns, name: account } = place;
-  const counters = deltas.counters.at(ns);
+export function foldAccountEvent(scope: AccountScope, revision: number, event: AccountEvent, subject: Subject | undefined): void {
+  const { deltas, ns, account, counters } = scope;
   switch (event.type) {
     case "RulesBound": {
-      const row = deltas.rules.at(ns, account, place.revision);
+      const row = deltas.rules.at(ns, account, revision);
       const { from, plan, planId, priceLists, outcomeDefinition, decider } = event.data;
       Object.assign(row, { from, plan, planId, priceLists: JSON.stringify(priceLists), outcomeDefinition, decider });
       return;
@@ -21,18 +20,18 @@ export function foldAccountEvent(deltas: Deltas, place: Place, event: AccountEve
     case "UsageRecorded": {
       const { data } = event;
       counters.usage += 1;
-      deltas.accounts.at(ns, account).facts += 1;
+      scope.row.facts += 1;
       const content = data.corrected?.content ?? data.content;
-      const usage = usageRow(deltas, place, data.occurredAt, content);
+      const usage = usageOf(scope, data.occurredAt, content);
       usage.events += 1;
       addQuantities(usage, content, 1);
       for (const entry of data.entries) {
         addTo(usage.itemEvents, entry.item, 1);
         addAmount(usage, entry);
       }
-      foldEntries(deltas, place, data.entries);
+      foldEntries(scope, revision, data.entries);
       if (data.published !== undefined) {
-        const outcome = foldOutcomeMoney(deltas, place, { source: data.source, id: data.outcome ?? data.id }, data.entries);
+        const outcome = foldOutcomeMoney(scope, revision, { source: data.source, id: data.outcome ?? data.id }, data.entries);
         outcome.usage = JSON.stringify(usageKey(data.occurredAt, content));
       }
       return;
@@ -40,12 +39,12 @@ export function foldAccountEvent(deltas: Deltas, place: Place, event: AccountEve
     case "UsageCorrected": {
       const { data } = event;
       counters.corrections += 1;
-      deltas.accounts.at(ns, account).facts += 1;
-      foldEntries(deltas, place, data.entries);
+      scope.row.facts += 1;
+      foldEntries(scope, revision, data.entries);
       if (!data.holds) return;
-      foldReplacedUsage(deltas, place, data.occurredAt, data.content, data.entries, subject);
+      foldReplacedUsage(scope, data.occurredAt, data.content, data.entries, subject);
       if (subject?.hasOutcome === true) {
-        const outcome = foldOutcomeMoney(deltas, place, data.outcomeOf, data.entries);
+        const outcome = foldOutcomeMoney(scope, revision, data.outcomeOf, data.entries);
         outcome.usage = JSON.stringify(usageKey(data.occurredAt, data.content));
       }
       return;
@@ -53,24 +52,24 @@ export function foldAccountEvent(deltas: Deltas, place: Place, event: AccountEve
     case "CorrectionWaiting":
       counters.corrections += 1;
       counters.waiting += 1;
-      deltas.accounts.at(ns, account).facts += 1;
+      scope.row.facts += 1;
       return;
     case "CostRecorded":
       counters.costs += 1;
-      deltas.accounts.at(ns, account).facts += 1;
-      foldCost(deltas, place, event.data);
+      scope.row.facts += 1;
+      foldCost(scope, event.data);
       return;
     case "CostCorrected":
       counters.corrections += 1;
-      deltas.accounts.at(ns, account).facts += 1;
-      foldCostCorrection(deltas, place, event.data);
+      scope.row.facts += 1;
+      foldCostCorrection(scope, event.data);
       return;
     case "VerdictApplied": {
       const { data } = event;
-      foldEntries(deltas, place, data.entries);
-      foldOutcomeMoney(deltas, place, data.outcome, data.entries);
+      foldEntries(scope, revision, data.entries);
+      foldOutcomeMoney(scope, revision, data.outcome, data.entries);
       if (data.entries.length === 0) return;
-      const usage = subjectRow(deltas, place, data.decidedAt, subject);
+      const usage = subjectRow(scope, data.decidedAt, subject);
       for (const entry of data.entries) addAmount(usage, entry);
       return;
     }
@@ -84,14 +83,14 @@ export function foldAccountEvent(deltas: Deltas, place: Place, event: AccountEve
       const row = deltas.periods.at(ns, account, period);
       Object.assign(row, { start, end, dueAt });
       row.closed += 1;
-      foldEntries(deltas, place, entries);
+      foldEntries(scope, revision, entries);
       return;
     }
     case "FactParked": {
       const { source, id, contentHash, reason } = event.data;
       counters.parked += 1;
-      deltas.accounts.at(ns, account).parked += 1;
-      Object.assign(deltas.parked.at(ns, account, source, id, contentHash), { reason, revision: place.revision });
+      scope.row.parked += 1;
+      Object.assign(deltas.parked.at(ns, account, source, id, contentHash), { reason, revision });
       return;
     }
     case "RulesRefused":
@@ -102,37 +101,36 @@ export function foldAccountEvent(deltas: Deltas, place: Place, event: AccountEve
   }
 }
 
-type Row<Name extends keyof typeof TABLES> = RowOf<(typeof TABLES)[Name]["fields"]>;
-
-function foldEntries(deltas: Deltas, { ns, name: account, revision }: Place, entries: readonly Entry[]): void {
+function foldEntries(scope: AccountScope, revision: number, entries: readonly Entry[]): void {
   const first = entries[0];
   if (first === undefined) return;
-  const counters = deltas.counters.at(ns);
+  const { counters } = scope;
   counters.entries += entries.length;
-  counters.recent.push({ account, revision });
+  counters.recent.push({ account: scope.account, revision });
   if (counters.recent.length > 8 * RECENT_EVENTS) counters.recent = counters.recent.slice(-RECENT_EVENTS);
-  deltas.accounts.at(ns, account).entries += entries.length;
-  const block = deltas.entryBlocks.at(ns, account, Math.floor(revision / BLOCK));
+  scope.row.entries += entries.length;
+  const block = blockRow(scope, revision);
   block.first ??= first.n;
   for (const entry of entries) {
     const posted = entry.postedIn ?? entry.period;
+    const atoms = exact(entry.atoms);
     block.last = entry.n;
     block.items.add(entry.item);
     if (block.periods.at(-1)?.[1] !== posted) block.periods.push([entry.n, posted]);
-    addMoney(deltas.balances.at(ns, account, entry.unit), entry);
-    addMoney(deltas.unitTotals.at(ns, entry.unit), entry);
-    const original = entry.postedIn === undefined ? "" : entry.period;
-    const line = deltas.invoiceLines.at(ns, account, posted, entry.unit, entry.item, entry.kind, entry.measureUnit, original);
+    const { balance, total } = moneyOf(scope, entry.unit);
+    addMoney(balance, entry.kind, atoms);
+    addMoney(total, entry.kind, atoms);
+    const line = lineOf(scope, entry);
     line.quantity = plus(line.quantity, exact(entry.measure));
     line.exact = plus(line.exact, exact(entry.exact));
-    line.booked = plus(line.booked, exact(entry.atoms));
+    line.booked = plus(line.booked, atoms);
     line.entries += 1;
   }
 }
 
-function addMoney(row: Row<"balances">, entry: Entry): void {
-  const column = MONEY_COLUMN[entry.kind];
-  row[column] = plus(row[column], exact(entry.atoms));
+function addMoney(row: Row<"balances">, kind: Entry["kind"], atoms: Exact): void {
+  const column = MONEY_COLUMN[kind];
+  row[column] = plus(row[column], atoms);
   row.entries += 1;
 }
 
@@ -146,25 +144,10 @@ const MONEY_COLUMN = {
   bonus: "bonus",
 } as const satisfies Record<Entry["kind"], keyof Row<"balances">>;
 
-/** Usage rows go by the hour (UTC) in which the usage occurred. */
-function usageRow(deltas: Deltas, { ns, name }: Place, occurredAt: string, content: UsageContent): Row<"usage"> {
-  return deltas.usage.at(ns, name, ...usageKey(occurredAt, content));
-}
-
-function usageKey(occurredAt: string, { type, provider = "", model = "", dimensions }: UsageContent): readonly string[] {
-  return [occurredAt.slice(0, 13), type, provider, model, dimensionsText(dimensions)];
-}
-
 /** The row of the usage that something is about; a row without type, model and dimensions where no usage is known. */
-function subjectRow(deltas: Deltas, place: Place, at: string, subject: Subject | undefined): Row<"usage"> {
-  if (subject !== undefined) return usageRow(deltas, place, subject.occurredAt, subject.content);
-  return usageRow(deltas, place, at, { type: "", quantities: {} });
-}
-
-function dimensionsText(dimensions: Readonly<Record<string, string>> | undefined): string {
-  if (dimensions === undefined) return "{}";
-  const names = Object.keys(dimensions);
-  return names.length < 2 ? JSON.stringify(dimensions) : JSON.stringify(dimensions, names.toSorted());
+function subjectRow(scope: AccountScope, at: string, subject: Subject | undefined): Row<"usage"> {
+  if (subject !== undefined) return usageOf(scope, subject.occurredAt, subject.content);
+  return usageOf(scope, at, { type: "", quantities: {} });
 }
 
 function addQuantities(row: Row<"usage">, content: UsageContent, sign: 1 | -1): void {
@@ -183,15 +166,14 @@ function addAmount(row: Row<"usage">, entry: Entry): void {
  * row it was charged on, what it charges goes to the new one.
  */
 function foldReplacedUsage(
-  deltas: Deltas,
-  place: Place,
+  scope: AccountScope,
   occurredAt: string,
   content: UsageContent,
   entries: readonly Entry[],
   subject: Subject | undefined,
 ): void {
-  const to = usageRow(deltas, place, occurredAt, content);
-  const from = subject === undefined ? to : usageRow(deltas, place, subject.occurredAt, subject.content);
+  const to = usageOf(scope, occurredAt, content);
+  const from = subject === undefined ? to : usageOf(scope, subject.occurredAt, subject.content);
   if (subject !== undefined) {
     from.events -= 1;
     addQuantities(from, subject.content, -1);
@@ -201,36 +183,31 @@ function foldReplacedUsage(
   for (const entry of entries) addAmount(entry.measure.startsWith("-") ? from : to, entry);
 }
 
-function foldOutcomeMoney(
-  deltas: Deltas,
-  { ns, name, revision }: Place,
-  outcome: Identity,
-  entries: readonly Entry[],
-): Row<"outcomes"> {
-  const row = deltas.outcomes.at(ns, name, outcome.source, outcome.id);
+function foldOutcomeMoney(scope: AccountScope, revision: number, outcome: Identity, entries: readonly Entry[]): Row<"outcomes"> {
+  const row = scope.deltas.outcomes.at(scope.ns, scope.account, outcome.source, outcome.id);
   row.accountHead = revision;
   for (const entry of entries) addTo(row.amounts, entry.unit, exact(entry.atoms));
   return row;
 }
 
-function foldCost(deltas: Deltas, place: Place, data: CostRecorded): void {
+function foldCost(scope: AccountScope, data: CostRecorded): void {
   const { occurredAt, unit, atoms, text, about, corrected } = data;
-  const row = deltas.costs.at(place.ns, place.name, data.source, data.id);
+  const row = scope.deltas.costs.at(scope.ns, scope.account, data.source, data.id);
   Object.assign(row, { occurredAt, unit, atoms, text, aboutSource: about?.source, aboutId: about?.id, revision: 0 });
   if (corrected !== undefined) setCorrectedCost(row, corrected.revision, corrected.by, corrected.atoms, corrected.text);
-  addCost(deltas, place, unit, corrected?.atoms ?? atoms);
+  addCost(scope, unit, corrected?.atoms ?? atoms);
 }
 
-function foldCostCorrection(deltas: Deltas, place: Place, data: CostCorrected): void {
+function foldCostCorrection(scope: AccountScope, data: CostCorrected): void {
   if (!data.holds) return;
   setCorrectedCost(
-    deltas.costs.at(place.ns, place.name, data.corrects.source, data.corrects.id),
+    scope.deltas.costs.at(scope.ns, scope.account, data.corrects.source, data.corrects.id),
     data.revision,
     data,
     data.atoms,
     data.text,
   );
-  addCost(deltas, place, data.unit, data.changeAtoms);
+  addCost(scope, data.unit, data.changeAtoms);
 }
 
 function setCorrectedCost(row: Row<"costs">, revision: number, by: Identity, atoms: string, text: string): void {
@@ -243,7 +220,7 @@ function setCorrectedCost(row: Row<"costs">, revision: number, by: Identity, ato
   });
 }
 
-function addCost(deltas: Deltas, place: Place, unit: string, atoms: string): void {
-  const totals = deltas.unitTotals.at(place.ns, unit);
+function addCost(scope: AccountScope, unit: string, atoms: string): void {
+  const totals = scope.deltas.unitTotals.at(scope.ns, unit);
   totals.costs = plus(totals.costs, exact(atoms));
 }

@@ -6,12 +6,13 @@
  */
 import type { StoredEvent } from "@rerate/event-store";
 import { decodeEvent, parseStreamName, type ContractEvent, type StreamParts } from "@rerate/ledger";
+import { accountScope, type AccountScope } from "./account-scope.ts";
 import { foldAccountEvent } from "./fold-account.ts";
 import { foldOutcomeEvent } from "./fold-outcome.ts";
 import { foldWalletEvent } from "./fold-wallet.ts";
 import type { Seals } from "./ledger-log.ts";
 import type { Subject } from "./subjects.ts";
-import type { Deltas } from "./tables.ts";
+import { createDeltas, type Deltas } from "./tables.ts";
 
 /** Where an event stands. */
 export interface Place {
@@ -21,14 +22,31 @@ export interface Place {
   readonly revision: number;
 }
 
+/** What a part of the log changes, in the making. */
+export interface Fold {
+  readonly deltas: Deltas;
+  /** By stream. */
+  readonly scopes: Map<string, AccountScope>;
+}
+
+export function createFold(): Fold {
+  return { deltas: createDeltas(), scopes: new Map() };
+}
+
 /** Adds one event to the deltas. `subject` is what `Subjects.of` found for it. */
-export function fold(deltas: Deltas, seals: Seals, stored: StoredEvent, subject: Subject | undefined): void {
+export function foldEvent({ deltas, scopes }: Fold, seals: Seals, stored: StoredEvent, subject: Subject | undefined): void {
   const parts = streamParts(stored.stream);
   const place = { ns: parts.ns, name: parts.name, revision: stored.revision };
   switch (parts.category) {
-    case "account":
-      foldAccountEvent(deltas, place, decodeEvent("account", stored), subject);
+    case "account": {
+      let scope = scopes.get(stored.stream);
+      if (scope === undefined) {
+        scope = accountScope(deltas, parts.ns, parts.name);
+        scopes.set(stored.stream, scope);
+      }
+      foldAccountEvent(scope, stored.revision, decodeEvent("account", stored), subject);
       return;
+    }
     case "outcome":
       foldOutcomeEvent(deltas, place, decodeEvent("outcome", stored));
       return;
@@ -49,7 +67,7 @@ export function fold(deltas: Deltas, seals: Seals, stored: StoredEvent, subject:
  * Notes how far the rows of an account and of a namespace have come. Called once per batch with the last event of each
  * account stream: reading the time of every event would cost more than folding it.
  */
-export function foldProgress(deltas: Deltas, seals: Seals, stored: StoredEvent): void {
+export function foldProgress({ deltas }: Fold, seals: Seals, stored: StoredEvent): void {
   const { ns, name } = streamParts(stored.stream);
   const recordedAt = seals.recordedAt(stored);
   const account = deltas.accounts.at(ns, name);

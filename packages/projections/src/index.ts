@@ -11,3 +11,20 @@ export {
   type TableDump,
 } from "./rebuild.ts";
 export type { LedgerLog, Seals } from "./ledger-log.ts";
+export * from "./queries/accounts.ts";
+export * from "./queries/costs.ts";
+export { listEntries, recentEntries, type EntryFilter, type EntryView, type FoundEntry } from "./queries/entries.ts";
+export * from "./queries/explanation.ts";
+export {
+  listInvoices,
+  readInvoice,
+  type Invoice,
+  type InvoiceLine,
+  type InvoiceSection,
+  type InvoiceSummary,
+} from "./queries/invoices.ts";
+export * from "./queries/outcomes.ts";
+export type { AccountId, AsOf, Paging, Reader, UnitAmounts } from "./queries/reader.ts";
+export * from "./queries/shared-identities.ts";
+export * from "./queries/totals.ts";
+export * from "./queries/usage.ts";

@@ -67,17 +67,23 @@ export function openProjectionStore(database: Database): ProjectionStore {
       return readCheckpoint.get(subscription) ?? { position: undefined, events: 0 };
     },
     write(deltas, subscription, { position, events }) {
-      database.transaction(() => {
-        access.entryBlocks.add(deltas.entryBlocks);
-        // Draws need the blocks: they say in which period an entry was posted.
-        resolveDraws(store, deltas);
-        for (const name of TABLE_NAMES) if (name !== "entryBlocks") addRows(access, deltas, name);
-        writeCheckpoint.run(subscription, position ?? "", events);
-      });
+      try {
+        database.transaction(() => {
+          access.entryBlocks.add(deltas.entryBlocks);
+          // Draws need the blocks: they say in which period an entry was posted.
+          resolveDraws(store, deltas);
+          for (const name of TABLE_NAMES) if (name !== "entryBlocks") addRows(access, deltas, name);
+          writeCheckpoint.run(subscription, position ?? "", events);
+        });
+      } catch (error) {
+        RECENT.delete(database);
+        throw error;
+      }
     },
     row: (name, ...key) => access[name].get(key),
     rows: (name, prefix, tail) => access[name].select(prefix, tail),
     clear() {
+      RECENT.delete(database);
       database.transaction(() => {
         for (const { name } of Object.values(TABLES)) database.exec(`DELETE FROM "${name}"`);
         database.exec("DELETE FROM projection_checkpoints");
@@ -135,14 +141,19 @@ function access<Fields extends FieldMap>(database: Database, table: Table<Fields
   );
   const many = new Map<string, Statement<Columns>>();
 
-  const decode = (row: Columns): RowOf<Fields> =>
-    Object.fromEntries(fields.map(([name, field]) => [name, field.decode(row[name] ?? null)])) as RowOf<Fields>;
+  function decode(row: Columns): RowOf<Fields> {
+    const decoded: Record<string, unknown> = {};
+    for (const [name, field] of fields) decoded[name] = field.decode(row[name] ?? null);
+    return decoded as RowOf<Fields>;
+  }
+
+  function stored(key: readonly SqlValue[]): RowOf<Fields> | undefined {
+    const found = one.get(...key);
+    return found === undefined ? undefined : decode(found);
+  }
 
   return {
-    get(key) {
-      const found = one.get(...key);
-      return found === undefined ? undefined : decode(found);
-    },
+    get: stored,
     select(prefix, tail = { sql: "", parameters: [] }) {
       const where = table.keys
         .slice(0, prefix.length)
@@ -163,22 +174,55 @@ function access<Fields extends FieldMap>(database: Database, table: Table<Fields
         .map((row) => ({ key: table.keys.map((key) => row[key] ?? null), row: decode(row) }));
     },
     add(delta) {
-      for (const { key, row } of sortedRows(delta)) {
-        const stored = one.get(...key);
+      if (delta.rows.size === 0) return;
+      const recent = recentRows<RowOf<Fields>>(database, table.name);
+      for (const [text, { key, row }] of sortedRows(delta)) {
+        const older = recent.get(text) ?? stored(key);
+        const merged: Record<string, unknown> = {};
         const parameters: SqlValue[] = [...key];
         for (const [name, field] of fields) {
-          const value = row[name];
-          parameters.push(field.encode(stored === undefined ? value : field.merge(field.decode(stored[name] ?? null), value)));
+          const value: unknown = older === undefined ? row[name] : field.merge(older[name], row[name]);
+          merged[name] = value;
+          parameters.push(field.encode(value));
         }
         put.run(...parameters);
+        // Least recently changed first: a map keeps the order of insertion.
+        recent.delete(text);
+        recent.set(text, merged as RowOf<Fields>);
+      }
+      const most = table.name === TABLES.waitingDraws.name ? 0 : ROWS_KEPT;
+      for (const text of recent.keys()) {
+        if (recent.size <= most) break;
+        recent.delete(text);
       }
     },
   };
 }
 
+/**
+ * Rows as they were last written, by database and table: what changes often is not read and parsed again each time. Shared
+ * by everybody who writes through the same connection, and dropped when a write fails.
+ */
+const RECENT = new WeakMap<Database, Map<string, Map<string, unknown>>>();
+const ROWS_KEPT = 5_000;
+
+function recentRows<Row>(database: Database, table: string): Map<string, Row> {
+  let tables = RECENT.get(database);
+  if (tables === undefined) {
+    tables = new Map();
+    RECENT.set(database, tables);
+  }
+  let rows = tables.get(table);
+  if (rows === undefined) {
+    rows = new Map();
+    tables.set(table, rows);
+  }
+  return rows as Map<string, Row>;
+}
+
 /** In key order, so that neighbours are written to the same pages. */
-function sortedRows<Row>(delta: Delta<Row>): KeyedRow<Row>[] {
-  return [...delta.rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+function sortedRows<Row>(delta: Delta<Row>): [string, KeyedRow<Row>][] {
+  return [...delta.rows].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function quoted(name: string): string {
@@ -191,6 +235,7 @@ function createTables(database: Database): void {
   const found = database.prepare<{ make: string }>("SELECT make FROM projection_schema").get()?.make;
   const make = `${FOLD_VERSION}\n${sql}`;
   if (found === make) return;
+  RECENT.delete(database);
   database.transaction(() => {
     for (const name of ["projection_checkpoints", ...Object.values(TABLES).map((table) => table.name)]) {
       database.exec(`DROP TABLE IF EXISTS "${name}"`);

@@ -218,16 +218,25 @@ function table<Fields extends FieldMap>(name: string, keys: readonly string[], f
 
 function delta<Fields extends FieldMap>(of: Table<Fields>): Delta<RowOf<Fields>> {
   const rows = new Map<string, KeyedRow<RowOf<Fields>>>();
-  const fields = Object.entries(of.fields);
+  const names = Object.keys(of.fields);
+  const empties = Object.values(of.fields).map(({ empty }) => empty);
   return {
     rows,
     at(...key) {
-      const text = key.join("\u0001");
+      const text = keyText(key);
       const known = rows.get(text);
       if (known !== undefined) return known.row;
-      const row = Object.fromEntries(fields.map(([name, field]) => [name, field.empty()])) as RowOf<Fields>;
-      rows.set(text, { key, row });
-      return row;
+      const row: Record<string, unknown> = {};
+      for (let i = 0; i < names.length; i++) row[names[i] ?? ""] = empties[i]?.();
+      rows.set(text, { key, row: row as RowOf<Fields> });
+      return row as RowOf<Fields>;
     },
   };
+}
+
+/** Unlike keys have unlike texts, whatever characters their parts hold. */
+export function keyText(key: readonly SqlValue[]): string {
+  let text = "";
+  for (const part of key) text += typeof part === "string" ? `${part.length}:${part}` : `#${part};`;
+  return text;
 }
