@@ -1,5 +1,5 @@
 import { add, equals, fraction, type Fraction } from "@rerate/money";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { asFraction, exact, exactText, minus, plus, quantityText, type Exact } from "./exact.ts";
 import { SUM } from "./fields.ts";

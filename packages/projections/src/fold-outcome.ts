@@ -20,7 +20,7 @@ export function foldOutcomeEvent(deltas: Deltas, place: Place, event: OutcomeEve
       const row = rowOf(deltas, place, outcome);
       row.requests += 1;
       if (rebinds !== undefined) Object.assign(row, rebinds);
-      row.dueAt = dueAt ?? row.dueAt;
+      row.dueAt = dueAt;
       foldVerdict(deltas, place, row, decided);
       return;
     }
@@ -34,6 +34,12 @@ export function foldOutcomeEvent(deltas: Deltas, place: Place, event: OutcomeEve
     case "TimeoutPassed":
       foldVerdict(deltas, place, rowOf(deltas, place, event.data.outcome), event.data.decided);
       return;
+    case "FactParked": {
+      const { source, id, contentHash, reason } = event.data;
+      deltas.counters.at(place.ns).parked += 1;
+      Object.assign(deltas.parked.at(place.ns, place.name, source, id, contentHash), { reason, revision: place.revision });
+      return;
+    }
     case "ImportStarted":
     case "ImportEnded":
       return;

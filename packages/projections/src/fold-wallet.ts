@@ -14,15 +14,11 @@ export function foldWalletEvent(deltas: Deltas, place: Place, event: WalletEvent
   switch (event.type) {
     case "CreditsGranted": {
       const { id, unit, atoms, paidAtoms, source, priority, effectiveAt, expiresAt } = event.data;
-      const [granted, paid] = [exact(atoms), exact(paidAtoms)];
       const grant = deltas.grants.at(ns, wallet, id);
       Object.assign(grant, { unit, source, priority, effectiveAt, expiresAt });
-      grant.granted = plus(grant.granted, granted);
-      grant.drawn = plus(grant.drawn, paid);
-      const row = deltas.wallets.at(ns, wallet, unit);
-      row.revision = revision;
-      row.granted = plus(row.granted, granted);
-      row.paid = plus(row.paid, paid);
+      grant.granted = plus(grant.granted, exact(atoms));
+      grant.paid = plus(grant.paid, exact(paidAtoms));
+      deltas.wallets.at(ns, wallet, unit).revision = revision;
       deltas.counters.at(ns).grants += 1;
       return;
     }
@@ -36,6 +32,14 @@ export function foldWalletEvent(deltas: Deltas, place: Place, event: WalletEvent
       grant.expired = plus(grant.expired, exact(event.data.atoms));
       return;
     }
+    case "GrantTookEffect": {
+      const grant = deltas.grants.at(ns, wallet, event.data.grant);
+      grant.paid = plus(grant.paid, exact(event.data.paidAtoms));
+      return;
+    }
+    case "CommandParked":
+      deltas.counters.at(ns).parked += 1;
+      return;
     case "EntriesApplied":
       for (const line of event.data.lines) foldLine(deltas, place, event.data.account, line);
       return;

@@ -1,5 +1,5 @@
 import { openDatabase } from "@rerate/sqlite";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createProjector } from "./projector.ts";
 import { randomHistory, seeded } from "./random-history.ts";

@@ -125,6 +125,7 @@ function accessAll(database: Database): AccessAll {
   };
 }
 
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- ties the two look-ups to one table
 function addRows<Name extends TableName>(all: AccessAll, deltas: Deltas, name: Name): void {
   all[name].add(deltas[name]);
 }

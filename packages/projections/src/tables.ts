@@ -147,12 +147,9 @@ export const TABLES = {
   }),
   parked: table("parked", ["ns", "account", "source", "id", "content_hash"], { reason: LAST, revision: LAST }),
   wallets: table("wallets", ["ns", "wallet", "unit"], {
-    granted: SUM,
     /** From grants by entries, less what went back. */
     drawn: SUM,
-    /** Debt that grants paid when they came. */
-    paid: SUM,
-    /** What entries left unpaid, before grants paid debt. */
+    /** What entries left unpaid; what grants paid of it later stands with the grants. */
     unpaid: SUM,
     revision: MAX,
   }),
@@ -163,8 +160,10 @@ export const TABLES = {
     effectiveAt: LAST,
     expiresAt: LAST,
     granted: SUM,
-    /** By entries and by old debt. */
+    /** By entries, less what went back. */
     drawn: SUM,
+    /** Old debt that the grant paid when it became usable. */
+    paid: SUM,
     voided: SUM,
     expired: SUM,
   }),

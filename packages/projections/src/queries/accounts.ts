@@ -2,7 +2,9 @@
  * Accounts, their contract and rules, their balance and what their wallet holds.
  */
 import type { Row } from "../account-scope.ts";
-import { minus, plus } from "../exact.ts";
+import { formatAmount } from "@rerate/money";
+import { asAtoms, minus, plus, type Exact } from "../exact.ts";
+import type { StoredRow } from "../store.ts";
 import type { Assignment } from "../tables.ts";
 import {
   amount,
@@ -56,7 +58,7 @@ export interface AccountDetail extends AccountSummary {
     readonly decider: number;
     readonly revision: number;
   }[];
-  readonly standing?: { readonly standing: "good" | "exhausted"; readonly unit: string; readonly balance: string };
+  readonly standing?: { readonly standing: "good" | "low" | "exhausted"; readonly unit: string; readonly balance: string };
   readonly asOf: AsOf;
 }
 
@@ -72,7 +74,7 @@ export function readAccount(reader: Reader, id: AccountId, now: string): Account
     decider: Number(rule.decider),
     revision: Number(key[2]),
   }));
-  const standing = standingOf(reader, id.ns, row);
+  const standing = standingOf(reader, id.ns, row, now);
   return {
     ...summaryOf(id.account, row, now),
     contract: { openedAt: text(row.openedAt), assignments: row.assignments },
@@ -110,7 +112,7 @@ export function readBalance(reader: Reader, id: AccountId): Balance | undefined 
     reader.store.rows("balances", [id.ns, id.account]).map((balance) => [String(balance.key[2]), balance.row]),
   );
   const wallets = new Map(reader.store.rows("wallets", [id.ns, wallet]).map((unit) => [String(unit.key[2]), unit.row]));
-  const grants = grantsOf(reader, id.ns, wallet);
+  const stored = reader.store.rows("grants", [id.ns, wallet]);
   const currency = text(row.currency);
   const units = [...new Set([currency, ...balances.keys(), ...wallets.keys()])].toSorted();
   return {
@@ -119,8 +121,8 @@ export function readBalance(reader: Reader, id: AccountId): Balance | undefined 
     wallet,
     units: units.map((unit) => ({
       ...unitAmounts(unit, balances.get(unit) ?? NOTHING),
-      unpaid: amount(unpaidOf(wallets.get(unit))),
-      grants: grants.filter((grant) => grant.unit === unit),
+      unpaid: amount(unpaidOf(wallets.get(unit), stored, unit)),
+      grants: stored.filter(({ row: grant }) => grant.unit === unit).map(toGrant),
     })),
     asOf: asOf(row),
   };
@@ -146,8 +148,8 @@ function planInForce(assignments: readonly Assignment[], now: string): string | 
   return kept.findLast(({ from }) => from <= now)?.planId;
 }
 
-function grantsOf({ store }: Reader, ns: string, wallet: string): Grant[] {
-  return store.rows("grants", [ns, wallet]).map(({ key, row }) => ({
+function toGrant({ key, row }: StoredRow<"grants">): Grant {
+  return {
     id: String(key[2]),
     unit: text(row.unit),
     source: text(row.source),
@@ -156,25 +158,34 @@ function grantsOf({ store }: Reader, ns: string, wallet: string): Grant[] {
     priority: Number(row.priority),
     effectiveAt: text(row.effectiveAt),
     ...optionalText("expiresAt", row.expiresAt),
-  }));
+  };
 }
 
-function remainingOf(grant: Row<"grants">): Row<"grants">["granted"] {
-  return plus(grant.granted, minus(plus(plus(grant.drawn, grant.voided), grant.expired)));
+function remainingOf({ granted, drawn, paid, voided, expired }: Row<"grants">): Exact {
+  return plus(granted, minus([drawn, paid, voided, expired].reduce(plus)));
 }
 
-function unpaidOf(wallet: Row<"wallets"> | undefined): Row<"wallets">["unpaid"] {
-  return wallet === undefined ? 0 : plus(wallet.unpaid, minus(wallet.paid));
+/** What entries left unpaid, less what grants of the unit paid of it when they became usable. */
+function unpaidOf(wallet: Row<"wallets"> | undefined, grants: readonly StoredRow<"grants">[], unit: string): Exact {
+  const paid = grants.reduce<Exact>((sum, { row }) => (row.unit === unit ? plus(sum, row.paid) : sum), 0);
+  return plus(wallet?.unpaid ?? 0, minus(paid));
 }
 
-/** What the wallet has left in the account's currency, less what is unpaid. */
-function standingOf(reader: Reader, ns: string, row: Row<"accounts">): AccountDetail["standing"] {
+/** How the wallet stands in the account's currency, or in its first unit with a grant: as wallet's own `standingOf` says it. */
+function standingOf({ store }: Reader, ns: string, row: Row<"accounts">, now: string): AccountDetail["standing"] {
   const wallet = text(row.wallet);
-  const grants = reader.store.rows("grants", [ns, wallet]);
-  const unit = text(grants[0]?.row.unit);
+  const stored = store.rows("grants", [ns, wallet]);
+  const unit = stored.some((grant) => grant.row.unit === row.currency) ? text(row.currency) : text(stored[0]?.row.unit);
   if (unit === "") return undefined;
-  let balance = minus(unpaidOf(reader.store.row("wallets", ns, wallet, unit)));
-  for (const grant of grants) if (grant.row.unit === unit) balance = plus(balance, remainingOf(grant.row));
-  const shown = amount(balance);
-  return { standing: shown === "0" || shown.startsWith("-") ? "exhausted" : "good", unit, balance: shown };
+  let [left, size] = [0n, 0n];
+  for (const { row: grant } of stored) {
+    const usable = text(grant.effectiveAt) <= now && (grant.expiresAt === undefined || text(grant.expiresAt) > now);
+    const remaining = asAtoms(remainingOf(grant));
+    if (grant.unit !== unit || !usable || remaining <= 0n) continue;
+    left += remaining;
+    size += asAtoms(grant.granted);
+  }
+  const balance = left - asAtoms(unpaidOf(store.row("wallets", ns, wallet, unit), stored, unit));
+  const standing = balance <= 0n ? "exhausted" : left * 10n < size ? "low" : "good";
+  return { standing, unit, balance: formatAmount(balance) };
 }

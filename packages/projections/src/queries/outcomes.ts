@@ -126,7 +126,7 @@ async function storyOf(reader: Reader, { ns, account }: AccountId, head: number)
     told.push({ event, recordedAt: reader.recordedAt(stored) });
     next = "link" in event.data ? event.data.link : undefined;
   }
-  return told.reverse();
+  return told.toReversed();
 }
 
 /** What the outcome's requests, corrections and verdicts were charged, oldest first. */
@@ -140,7 +140,7 @@ async function outcomeEntries(reader: Reader, id: AccountId, head: number | unde
     const event = decodeEvent("account", stored);
     next = "link" in event.data ? event.data.link : undefined;
   }
-  return views.reverse().flat();
+  return views.toReversed().flat();
 }
 
 function summaryOf(source: string, id: string, row: Row<"outcomes">): OutcomeSummary {

@@ -100,7 +100,7 @@ export function readCursor(cursor: string | undefined, length: number): readonly
   ) {
     throw new RangeError("this is no cursor of this list");
   }
-  return parsed as (string | number)[];
+  return parsed;
 }
 
 function parseJson(json: string): unknown {
