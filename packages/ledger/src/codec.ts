@@ -14,7 +14,6 @@ import type { WalletEvent } from "./wallet-events.ts";
 export interface EncodedEvent {
   readonly type: string;
   readonly data: string;
-  readonly body: unknown;
 }
 
 /** What decoding needs of a stored event. */
@@ -22,11 +21,12 @@ export interface StoredText {
   readonly stream: string;
   readonly type: string;
   readonly data: string;
+  /** The parsed data, where the writer is in this process. */
   readonly body?: unknown;
 }
 
 export function encodeEvent(event: DomainEvent): EncodedEvent {
-  return { type: event.type, data: JSON.stringify(event.data), body: event };
+  return { type: event.type, data: JSON.stringify(event.data) };
 }
 
 export type EventOf = {
@@ -62,8 +62,16 @@ const TYPES: { readonly [C in keyof EventOf]: ReadonlySet<string> } = {
     TimeoutPassed: 1,
     ImportStarted: 1,
     ImportEnded: 1,
+    FactParked: 1,
   }),
-  wallet: names<WalletEvent>({ CreditsGranted: 1, GrantVoided: 1, GrantExpired: 1, EntriesApplied: 1 }),
+  wallet: names<WalletEvent>({
+    CreditsGranted: 1,
+    GrantTookEffect: 1,
+    GrantVoided: 1,
+    GrantExpired: 1,
+    EntriesApplied: 1,
+    CommandParked: 1,
+  }),
   contract: names<ContractEvent>({ AccountOpened: 1, PlanAssigned: 1 }),
   document: names<DocumentEvent>({ DocumentPublished: 1 }),
   key: names<KeyEvent>({ KeyCreated: 1, KeyRevoked: 1 }),
@@ -74,10 +82,9 @@ const TYPES: { readonly [C in keyof EventOf]: ReadonlySet<string> } = {
  * a reader, it is never skipped.
  */
 export function decodeEvent<C extends keyof EventOf>(category: C, stored: StoredText): EventOf[C] {
-  if (stored.body !== undefined) return stored.body as EventOf[C];
   if (!TYPES[category].has(stored.type))
     throw new Error(`${stored.stream} holds a "${stored.type}", which this version cannot read`);
-  return { type: stored.type, data: JSON.parse(stored.data) } as EventOf[C];
+  return { type: stored.type, data: stored.body ?? JSON.parse(stored.data) } as EventOf[C];
 }
 
 function names<E extends DomainEvent>(types: Readonly<Record<E["type"], 1>>): ReadonlySet<string> {

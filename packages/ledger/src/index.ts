@@ -1,8 +1,12 @@
 export * from "./account-events.ts";
+export * from "./api-keys.ts";
 export * from "./catalogue.ts";
 export * from "./codec.ts";
 export * from "./contract-events.ts";
+export * from "./contract.ts";
 export * from "./decider.ts";
+export * from "./documents.ts";
+export * from "./document-hash.ts";
 export * from "./log-topics.ts";
 export * from "./messages.ts";
 export * from "./outcome-events.ts";
@@ -14,3 +18,4 @@ export type { SettlementContext } from "./settlement/draft.ts";
 export type { AccountState } from "./settlement/state.ts";
 export * from "./stream-name.ts";
 export * from "./wallet-events.ts";
+export * from "./wallet.ts";

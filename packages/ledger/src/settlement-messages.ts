@@ -52,9 +52,7 @@ export function ledgerEntriesOf(event: AccountEvent, place: Place): readonly Led
 }
 
 /** The entries that an event booked, with the wallets that they go to; undefined for events that book nothing by nature. */
-export function entriesOf(
-  event: AccountEvent,
-):
+export function entriesOf(event: AccountEvent):
   | {
       readonly entries: readonly Entry[];
       readonly wallets?: Readonly<Record<string, number>>;

@@ -20,6 +20,7 @@ function book(plans: Record<string, unknown>, segments: readonly [from: string, 
   let timeline: readonly RulesSegment[] = segments.map(([from, plan]) => segment(from, plan));
   const context = {
     timeline: () => timeline,
+    contractRevision: () => 1,
     plan: (hash: string) => compiled.get(hash),
   };
   const stream = streamName("account", "default", "acme");

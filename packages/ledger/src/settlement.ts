@@ -27,6 +27,8 @@ export interface RulesChanged {
   readonly kind: "rules-changed";
   readonly ns: string;
   readonly account: string;
+  /** Revision of the contract event: the catalogue must know it before the decision. */
+  readonly sourceRevision: number;
 }
 
 /** Raised with every change that can alter an amount; old revisions stay executable. */
@@ -85,11 +87,11 @@ function decide(
     case "import":
       return holdImport(message, history);
     case "close-period":
-      return closePeriod(new Draft(state, at, context), message);
+      return closePeriod(draftWithRules(state, context, at), message);
     case "expire-import":
       return endImport(state, message);
     case "rules-changed":
-      return followRules(draftWithRules(state, context, at));
+      return followRules(state, message, context, at);
   }
 }
 
@@ -161,7 +163,11 @@ function ownerOf(state: AccountState): { readonly ns: string; readonly name: str
 const OWNERS = new WeakMap<AccountState, { readonly ns: string; readonly name: string }>();
 
 /** Binds what is new; a plan with recurring amounts opens its first period, so that fees fall due also without usage. */
-function followRules(draft: Draft): Decision<AccountEvent> {
+function followRules(state: AccountState, message: RulesChanged, context: SettlementContext, at: Recorded): Decision<AccountEvent> {
+  if ((context.contractRevision(message.ns, message.account) ?? -1) < message.sourceRevision) {
+    return { kind: "wait", reason: "the catalogue has not read this contract event yet" };
+  }
+  const draft = draftWithRules(state, context, at);
   openFirstPeriod(draft);
   if (draft.events.length > 0) return { kind: "record", events: draft.events, answer: { status: "recorded" } };
   return { kind: "skip", answer: { status: "ignored" } };

@@ -31,25 +31,42 @@ export function unescapePart(escaped: string): string {
   return Buffer.from(bytes).toString("utf8");
 }
 
-/** 0 to 255, from a hash of namespace and name. Fixed for ever. */
-export function shardOf(ns: string, name: string): number {
-  const key = partitionKey(ns, name);
-  let shard = SHARDS.get(key);
-  if (shard === undefined) {
-    shard = Number.parseInt(hash("sha256", key, "hex").slice(0, 2), 16);
-    if (SHARDS.size >= SHARDS_KEPT) SHARDS.clear();
-    SHARDS.set(key, shard);
-  }
-  return shard;
+/** Where the messages and streams of one name belong. */
+export interface Place {
+  /** The key messages travel under: namespace and name in one string. */
+  readonly key: string;
+  /** 0 to 255, from a hash of namespace and name. Fixed for ever. */
+  readonly shard: number;
+  /** The shard as it stands in stream names: two hex digits. */
+  readonly digits: string;
 }
 
-/** The key messages travel under: namespace and name in one string. */
+/** Computed once per name and remembered, since every message asks. */
+export function placeOf(ns: string, name: string): Place {
+  let places = PLACES.get(ns);
+  if (places === undefined) PLACES.set(ns, (places = new Map()));
+  let place = places.get(name);
+  if (place === undefined) {
+    const key = `${escapePart(ns)}.${escapePart(name)}`;
+    const digits = hash("sha256", key, "hex").slice(0, 2);
+    place = { key, shard: Number.parseInt(digits, 16), digits };
+    if (places.size >= PLACES_KEPT) places.clear();
+    places.set(name, place);
+  }
+  return place;
+}
+
+export function shardOf(ns: string, name: string): number {
+  return placeOf(ns, name).shard;
+}
+
 export function partitionKey(ns: string, name: string): string {
-  return `${escapePart(ns)}.${escapePart(name)}`;
+  return placeOf(ns, name).key;
 }
 
 export function streamName(category: Category, ns: string, name: string): string {
-  return `${category}-${shardOf(ns, name).toString(16).padStart(2, "0")}.${partitionKey(ns, name)}`;
+  const { key, digits } = placeOf(ns, name);
+  return `${category}-${digits}.${key}`;
 }
 
 export interface StreamParts {
@@ -61,13 +78,20 @@ export interface StreamParts {
 
 /** Throws for a name that `streamName` did not make. */
 export function parseStreamName(stream: string): StreamParts {
-  const match = STREAM.exec(stream);
-  if (match === null) throw new RangeError(`"${stream}" is not a stream name of this ledger`);
-  const [, category = "", shard = "", ns = "", name = ""] = match;
-  return { category: category as Category, shard: Number.parseInt(shard, 16), ns: unescapePart(ns), name: unescapePart(name) };
+  let parts = PARSED.get(stream);
+  if (parts === undefined) {
+    const match = STREAM.exec(stream);
+    if (match === null) throw new RangeError(`"${stream}" is not a stream name of this ledger`);
+    const [, category = "", shard = "", ns = "", name = ""] = match;
+    parts = { category: category as Category, shard: Number.parseInt(shard, 16), ns: unescapePart(ns), name: unescapePart(name) };
+    if (PARSED.size >= PLACES_KEPT) PARSED.clear();
+    PARSED.set(stream, parts);
+  }
+  return parts;
 }
 
 const PLAIN = /^[A-Za-z0-9_]*$/;
 const STREAM = /^(account|outcome|wallet|contract|document|key|parked)-([0-9a-f]{2})\.([A-Za-z0-9_~]+)\.([A-Za-z0-9_~]+)$/;
-const SHARDS = new Map<string, number>();
-const SHARDS_KEPT = 200_000;
+const PLACES = new Map<string, Map<string, Place>>();
+const PARSED = new Map<string, StreamParts>();
+const PLACES_KEPT = 100_000;

@@ -5,7 +5,7 @@
  * holds what can be rebuilt from it and may be deleted at any time.
  */
 import { createEmbeddedEventStore, type LocalEventStore } from "@rerate/event-store";
-import { createSqliteDeadlines, createSqliteIndex, createSqliteSnapshots, type WorkerCache } from "@rerate/flow";
+import { createSqliteCache, type WorkerCache } from "@rerate/flow";
 import { createEmbeddedBus, type LogTopic, type MessageBus, type TopicCodec } from "@rerate/message-bus";
 import { createGroupCommit, lockDirectory, openDatabase, openReadOnly, type Database, type DirectoryLock, type LockHolder } from "@rerate/sqlite";
 import { join } from "node:path";
@@ -67,11 +67,7 @@ export function openEmbedded(options: EmbeddedOptions): Engines {
     bus,
     cache,
     lock: locked.lock,
-    cacheFor: (service) => ({
-      index: createSqliteIndex(cache, service),
-      snapshots: createSqliteSnapshots(cache, service, SNAPSHOT_FORMAT),
-      deadlines: createSqliteDeadlines(cache, service),
-    }),
+    cacheFor: (service) => createSqliteCache(cache, service, SNAPSHOT_FORMAT),
     async close() {
       await bus.close();
       await eventStore.close();

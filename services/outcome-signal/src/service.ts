@@ -27,7 +27,7 @@ export interface OutcomeSignalOptions extends ServiceSurroundings {
 /** The topics that outcome-signal's log publishes. */
 export const outcomeSignalTopics = [outcomeDecidedTopic];
 
-export function createOutcomeSignalService(options: OutcomeSignalOptions): Worker {
+export function createOutcomeSignalService(options: OutcomeSignalOptions): Worker<OutcomeMessage> {
   const { catalogue, answers, ...surroundings } = options;
   const context: OutcomeContext = { definition: (hash) => catalogue.definition(hash) };
   return createWorker<OutcomeState, OutcomeMessage, OutcomeEvent, OutcomeContext>({

@@ -29,7 +29,7 @@ export interface SettlementOptions extends ServiceSurroundings {
 /** The topics that settlement's log publishes. */
 export const settlementTopics = [usageRecordedTopic, ledgerEntriesTopic];
 
-export function createSettlementService(options: SettlementOptions): Worker {
+export function createSettlementService(options: SettlementOptions): Worker<SettlementMessage> {
   const { catalogue, answers, ...surroundings } = options;
   const context: SettlementContext = {
     timeline: (ns, account) => catalogue.timeline(ns, account),
@@ -73,9 +73,17 @@ export function createSettlementService(options: SettlementOptions): Worker {
     context: () => context,
     answers(message, answer) {
       // What was parked for want of an account or a plan goes on as soon as the contract has changed.
-      if (message.kind === "rules-changed") void worker.retryReason(message.ns, message.account, ["unknown-account", "no-rules"]);
+      if (message.kind === "rules-changed") retryWaiting(message.ns, message.account);
       answers?.(message, answer);
     },
   });
+  function retryWaiting(ns: string, account: string): void {
+    for (const reason of ["unknown-account", "no-rules"]) {
+      worker.retryParked({ ns, account, reason }).catch((error: unknown) => {
+        options.log.warn({ ns, account, reason, err: error }, "parked facts could not be retried; they stay parked");
+      });
+    }
+  }
+
   return worker;
 }

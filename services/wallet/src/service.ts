@@ -10,7 +10,6 @@ import {
   streamName,
   wallet,
   type Answer,
-  type WalletContext,
   type WalletEvent,
   type WalletMessage,
   type WalletState,
@@ -21,9 +20,9 @@ export interface WalletOptions extends ServiceSurroundings {
   readonly answers?: (message: WalletMessage, answer: Answer) => void;
 }
 
-export function createWalletService(options: WalletOptions): Worker {
+export function createWalletService(options: WalletOptions): Worker<WalletMessage> {
   const { answers, ...surroundings } = options;
-  return createWorker<WalletState, WalletMessage, WalletEvent, WalletContext>({
+  return createWorker<WalletState, WalletMessage, WalletEvent, undefined>({
     ...surroundings,
     name: "wallet",
     cache: options.cacheFor("wallet"),
@@ -44,7 +43,7 @@ export function createWalletService(options: WalletOptions): Worker {
         messagesOf: ledgerEntriesTopic.messagesOf,
       },
     ],
-    context: () => ({}),
+    context: () => undefined,
     ...(answers === undefined ? {} : { answers }),
   });
 }

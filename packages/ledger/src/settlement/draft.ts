@@ -24,6 +24,8 @@ import {
 export interface SettlementContext {
   /** Undefined while the account is unknown. Replays give none: they use the rules that the stream binds. */
   readonly timeline: (ns: string, account: string) => readonly RulesTimelineSegment[] | undefined;
+  /** Revision of the account's last contract event that the catalogue has read. */
+  readonly contractRevision: (ns: string, account: string) => number | undefined;
   readonly plan: (planHash: string, priceLists: Readonly<Record<string, string>>) => CompiledPlan | undefined;
 }
 
