@@ -9,14 +9,14 @@ export function mediaType(contentType: string | undefined): string {
   return (contentType ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
-/** The parsed body: a value for JSON types, a text for others. Undefined for an empty one. */
-export function parseBody(bytes: Buffer, contentType: string | undefined, consumes: readonly string[]): unknown {
+/** The parsed body: a value for JSON types, a text for others and with `asText`. Undefined for an empty one. */
+export function parseBody(bytes: Buffer, contentType: string | undefined, consumes: readonly string[], asText: boolean): unknown {
   const media = mediaType(contentType);
   if (bytes.length === 0) return undefined;
   if (!consumes.includes(media)) throw new HttpProblem("unsupported-media-type", `send ${consumes.join(" or ")}`);
   if (!isUtf8(bytes)) throw new HttpProblem("malformed-json", "the body is not UTF-8");
   const text = bytes.toString("utf8");
-  return media === "application/json" || media.endsWith("+json") ? parseJson(text) : text;
+  return !asText && (media === "application/json" || media.endsWith("+json")) ? parseJson(text) : text;
 }
 
 function parseJson(text: string): unknown {

@@ -39,6 +39,8 @@ export interface RouteDefinition<Params, Query, Body> {
   readonly body?: z.ZodType<Body>;
   /** True where the handler checks the body itself (the doors' fast path); the schema is then documentation only and the handler sees the body as sent. */
   readonly checksBody?: boolean;
+  /** True where the handler wants the text as sent, also of JSON (documents, whose problems are told with line and column). */
+  readonly textBody?: boolean;
   /** Media types of the body. Default `application/json`. */
   readonly consumes?: readonly string[];
   /** Documented replies by status. */

@@ -102,6 +102,7 @@ declare module "fastify" {
   interface FastifyContextConfig {
     roles?: readonly Role[] | "public";
     consumes?: readonly string[];
+    textBody?: boolean;
   }
   interface FastifyRequest {
     caller?: Caller;
@@ -138,8 +139,8 @@ function takeBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (request, bytes, done) => {
     try {
-      const consumes = request.routeOptions.config.consumes ?? JSON_ONLY;
-      done(null, parseBody(bytes as Buffer, request.headers["content-type"], consumes));
+      const { consumes = JSON_ONLY, textBody = false } = request.routeOptions.config;
+      done(null, parseBody(bytes as Buffer, request.headers["content-type"], consumes, textBody));
     } catch (error) {
       done(error as Error);
     }
@@ -252,7 +253,7 @@ function addRoute(app: FastifyInstance, plugin: string, route: Route, checkRepli
   app.route({
     method: route.method,
     url: route.path,
-    config: { roles: route.roles, consumes: route.consumes ?? JSON_ONLY },
+    config: { roles: route.roles, consumes: route.consumes ?? JSON_ONLY, textBody: route.textBody === true },
     schema: documentation(route),
     handler: async (request, reply) => {
       const answer = await route.handle(checkRequest(route, request, request.caller ?? NOBODY));

@@ -1,1 +1,2 @@
+export { routes, type SignalDoorDeps } from "./routes.ts";
 export { createOutcomeSignalService, outcomeSignalTopics, type OutcomeSignalOptions } from "./service.ts";

@@ -30,8 +30,9 @@ export const assignPlanSchema = z
 
 /** POST /v1/documents */
 export const documentKindSchema = z.enum(["plan", "price-list", "outcome-definition"]);
+/** What a document says of itself first; its kind's own schema reads the rest. */
+export const documentHeadSchema = z.looseObject({ kind: documentKindSchema });
 export const publishQuery = z.object({
-  kind: documentKindSchema.optional().describe("Default: what the document itself says it is."),
   effectiveFrom: timeField.optional().describe("From when facts use this version. Default: now."),
 });
 export const documentTextSchema = z.string().min(1).max(1_000_000).describe("The document as YAML or JSON text.");

@@ -231,7 +231,7 @@ const eventArbitrary = fc
       { requiredKeys: [] },
     ),
   })
-  .map(({ base, change }) => ({ ...base, ...change }) as unknown);
+  .map(({ base, change }) => ({ ...base, ...change }));
 
 describe("the fast reader and the schema", () => {
   test("give the same verdict on any event, good or bad", () => {

@@ -1,0 +1,4 @@
+export * from "./check-document.ts";
+export * from "./commands.ts";
+export * from "./key-ring.ts";
+export * from "./routes.ts";
