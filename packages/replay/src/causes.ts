@@ -15,6 +15,7 @@ import {
   type SettlementMessage,
   type UsageAccepted,
   type UsageContent,
+  type UsageRecordedMessage,
   type VerdictWaiting,
 } from "@rerate/ledger";
 import type { ReadEvent } from "./stream-window.ts";
@@ -163,4 +164,27 @@ function verdict(owner: Owner, given: VerdictWaiting): OutcomeDecidedMessage {
     definition,
     decidedAt,
   };
+}
+
+/** The usage that an event of an outcome stream says it received. */
+export function receivedUsage(stream: string, read: ReadEvent<OutcomeEvent>): UsageRecordedMessage | undefined {
+  return only(outcomeCauses(stream, [read]), "usage-recorded");
+}
+
+/** The verdict that an event of an account's stream says it received; none for one that had been waiting. */
+export function receivedVerdict(
+  stream: string,
+  { event, recordedAt }: ReadEvent<AccountEvent>,
+): OutcomeDecidedMessage | undefined {
+  if (event.type !== "VerdictApplied" && event.type !== "VerdictWaiting") return undefined;
+  const { ns, name } = parseStreamName(stream);
+  return only(accountCause({ ns, account: name }, event, recordedAt), "outcome-decided");
+}
+
+function only<Message extends { readonly kind: string }, Kind extends Message["kind"]>(
+  causes: Causes<Message>,
+  kind: Kind,
+): Extract<Message, { readonly kind: Kind }> | undefined {
+  const [message] = causes === "given" ? [] : causes;
+  return message?.kind === kind ? (message as Extract<Message, { readonly kind: Kind }>) : undefined;
 }

@@ -1,4 +1,13 @@
 /** Audit and re-rating: everything here reads the log and never writes to it. */
+export {
+  compare,
+  type ComparedAccount,
+  type ComparedFact,
+  type ComparedUnit,
+  type CompareOptions,
+  type CompareReport,
+  type HashedDocument,
+} from "./compare.ts";
 export { describeProblem, type Problem, type ProblemKind } from "./problem.ts";
 export { recordedAtOf } from "./seal.ts";
 export type { BalanceLine } from "./trial-balance.ts";

@@ -24,13 +24,13 @@ import {
   type WalletEvent,
 } from "@rerate/ledger";
 import type { ProjectionCheck } from "@rerate/projections";
-import { accountCause, accountCauses, outcomeCauses } from "./causes.ts";
+import { accountCauses, outcomeCauses, receivedUsage, receivedVerdict } from "./causes.ts";
 import { scanLog, streamsOf, type LogScan } from "./chain-check.ts";
 import { createExchange, type Exchange } from "./exchange.ts";
 import { createProblemLog, type Problem, type ProblemKind, type ProblemLog } from "./problem.ts";
 import { redecide } from "./redecide.ts";
 import { recordedAtOf } from "./seal.ts";
-import { openStreamWindow, type ReadEvent } from "./stream-window.ts";
+import { openStreamWindow } from "./stream-window.ts";
 import { createTrialBalance, type BalanceLine, type TrialBalance } from "./trial-balance.ts";
 import { walletCauses } from "./wallet-causes.ts";
 
@@ -141,7 +141,7 @@ function createAudit({ eventStore, onProgress }: VerifyOptions, scan: LogScan, f
   }
 
   async function auditAccount(stream: string, usage: Exchange, verdicts: Exchange): Promise<void> {
-    const { ns, name } = parseStreamName(stream);
+    const { ns } = parseStreamName(stream);
     const window = openStreamWindow<AccountEvent>(eventStore, stream, (stored) => decodeEvent("account", bare(stored)));
     const result = await redecide(stream, window, {
       decider: settlement,
@@ -154,7 +154,7 @@ function createAudit({ eventStore, onProgress }: VerifyOptions, scan: LogScan, f
         const place = { stream, revision: read.revision };
         const message = usageRecordedOf(read.event, place);
         if (message !== undefined) usage.published(message.number, usageDigest(message));
-        const received = receivedVerdict({ ns, account: name }, read);
+        const received = receivedVerdict(stream, read);
         if (received !== undefined) verdicts.received(received.number, received, place);
       },
     });
@@ -184,9 +184,8 @@ function createAudit({ eventStore, onProgress }: VerifyOptions, scan: LogScan, f
         note("accounts");
         const place = { stream, revision: read.revision };
         for (const { body } of outcomeDecidedMessages(read.event, place)) verdicts.published(body.number, body);
-        const [message] = outcomeCauses(stream, [read]);
-        if (typeof message === "object" && message.kind === "usage-recorded")
-          usage.received(message.number, usageDigest(message), place);
+        const message = receivedUsage(stream, read);
+        if (message !== undefined) usage.received(message.number, usageDigest(message), place);
       },
     });
     if (result.problem !== undefined) found.add(result.problem);
@@ -288,15 +287,6 @@ function bare(stored: { readonly stream: string; readonly type: string; readonly
 /** An attempt number is told to outcome-signal and not recorded there. */
 function usageDigest(message: { readonly attempt?: number | undefined }): object {
   return { ...message, attempt: undefined };
-}
-
-function receivedVerdict(
-  owner: { readonly ns: string; readonly account: string },
-  { event, recordedAt }: ReadEvent<AccountEvent>,
-) {
-  if (event.type !== "VerdictApplied" && event.type !== "VerdictWaiting") return undefined;
-  const [message] = accountCause(owner, event, recordedAt);
-  return typeof message === "object" && message.kind === "outcome-decided" ? message : undefined;
 }
 
 async function checkProjections(
