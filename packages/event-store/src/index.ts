@@ -5,3 +5,4 @@ export { MAX_APPEND_BYTES, MAX_APPEND_EVENTS } from "./append-rules.ts";
 export { createEmbeddedEventStore, type EmbeddedOptions } from "./embedded.ts";
 export { createMemoryEventStore, type MemoryOptions } from "./memory.ts";
 export type { LocalEventStore } from "./local.ts";
+export { alterStoredText, copyLog, type Alteration } from "./tamper.ts";
