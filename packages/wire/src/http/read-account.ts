@@ -314,6 +314,30 @@ export const outcomeSchema = outcomeSummarySchema.extend({
 });
 export const outcomesSchema = z.object({ outcomes: z.array(outcomeSummarySchema), next: z.string().optional() });
 
+/** GET /v1/accounts/{account}/costs: what was published and what a correction made of it; both stay visible. */
+export const costsQuery = z.object({ cursor: cursorField.optional(), limit: limitField });
+const costStateSchema = z.object({ amount: amountField, text: z.string().describe("As it came.") });
+export const costsSchema = z.object({
+  costs: z.array(
+    z.object({
+      source: z.string(),
+      id: z.string(),
+      occurredAt: instantField,
+      unit: unitField,
+      published: costStateSchema,
+      corrected: costStateSchema
+        .extend({ revision: z.int().min(1), source: z.string(), id: z.string() })
+        .optional()
+        .describe("The correction that holds, with its own identity."),
+      amount: amountField.describe("What counts now: the corrected amount, or else the published one."),
+      about: identitySchema.optional().describe("The usage or outcome that it is a cost of."),
+    }),
+  ),
+  next: z.string().optional(),
+  asOf: asOfSchema,
+});
+
+export type CostsRead = z.infer<typeof costsSchema>;
 export type AccountSummary = z.infer<typeof accountSummarySchema>;
 export type AccountsRead = z.infer<typeof accountsSchema>;
 export type AccountRead = z.infer<typeof accountSchema>;

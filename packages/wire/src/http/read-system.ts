@@ -18,11 +18,17 @@ export const unitTotalsSchema = z.object({
 export const totalsSchema = z.object({
   facts: z.int().describe("Recorded facts of every kind: usage, corrections, costs."),
   entries: z.int(),
+  signals: z.int(),
+  verdicts: z.int(),
+  parked: z.int().describe("Messages that were ever noted as parked."),
   units: z.array(unitTotalsSchema),
   accountCount: z.int(),
   accounts: z.array(z.object({ account: accountField, facts: z.int(), entries: z.int(), units: z.array(unitTotalsSchema) })),
   asOf: asOfSchema.pick({ recordedAt: true }),
 });
+
+/** GET /: the page, or one account's part of it. */
+export const pageQuery = z.object({ account: accountField.optional(), period: z.string().max(64).optional() });
 
 /** GET /v1/parked and …/parked/{id}, POST …/retry, DELETE */
 export const parkedQuery = z.object({
@@ -50,7 +56,10 @@ export const parkedSchema = parkedSummarySchema.extend({
   bytesBase64: z.string().describe("The message exactly as it came."),
   body: z.unknown().optional().describe("The decoded message, where it decodes."),
 });
-export const parkedRetrySchema = z.object({ id: z.string(), status: z.enum(["retried", "unknown"]) });
+export const parkedRetrySchema = z.object({
+  id: z.string(),
+  status: z.enum(["recorded", "parked", "erased"]).describe("`recorded`: no longer parked. `parked`: the cause is not mended."),
+});
 
 /** GET /v1/audit/shared-identities: the same source and id under several accounts. */
 export const sharedIdentitiesQuery = z.object({ cursor: cursorField.optional(), limit: limitField });
@@ -71,10 +80,12 @@ export const statusSchema = z.object({
   startedAt: instantField,
 });
 
+export type PageQuery = z.infer<typeof pageQuery>;
 export type UnitTotalsRead = z.infer<typeof unitTotalsSchema>;
 export type TotalsRead = z.infer<typeof totalsSchema>;
 export type ParkedSummaryRead = z.infer<typeof parkedSummarySchema>;
 export type ParkedListRead = z.infer<typeof parkedListSchema>;
 export type ParkedRead = z.infer<typeof parkedSchema>;
+export type ParkedRetryRead = z.infer<typeof parkedRetrySchema>;
 export type SharedIdentitiesRead = z.infer<typeof sharedIdentitiesSchema>;
 export type StatusRead = z.infer<typeof statusSchema>;

@@ -142,6 +142,10 @@ export const usageEventSchema = z
     ],
   });
 
+/** An event as producers write it. */
+export type UsageEventBody = z.input<typeof usageEventSchema>;
+export type UsageDataBody = z.input<typeof usageDataSchema>;
+
 /** Everything that has to be mended before the event is accepted; empty for an acceptable one. */
 export function usageEventProblems(event: unknown, door: Door, options: { readonly correction?: boolean } = {}): InputProblem[] {
   const parsed = usageEventSchema.safeParse(event);

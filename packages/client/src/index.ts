@@ -1,0 +1,3 @@
+export * from "./client.ts";
+export * from "./emitter.ts";
+export { RefusedError, UnreachableError, type ClientOptions } from "./transport.ts";
