@@ -20,7 +20,7 @@ export function foldOutcomeEvent(deltas: Deltas, place: Place, event: OutcomeEve
       const row = rowOf(deltas, place, outcome);
       row.requests += 1;
       if (rebinds !== undefined) Object.assign(row, rebinds);
-      row.dueAt = dueAt;
+      row.dueAt = dueAt ?? row.dueAt;
       foldVerdict(deltas, place, row, decided);
       return;
     }

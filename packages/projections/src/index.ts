@@ -13,7 +13,14 @@ export {
 export type { LedgerLog, Seals } from "./ledger-log.ts";
 export * from "./queries/accounts.ts";
 export * from "./queries/costs.ts";
-export { listEntries, recentEntries, type EntryFilter, type EntryView, type FoundEntry } from "./queries/entries.ts";
+export {
+  listEntries,
+  newestEntries,
+  recentEntries,
+  type EntryFilter,
+  type EntryView,
+  type FoundEntry,
+} from "./queries/entries.ts";
 export * from "./queries/explanation.ts";
 export {
   listInvoices,
@@ -24,7 +31,7 @@ export {
   type InvoiceSummary,
 } from "./queries/invoices.ts";
 export * from "./queries/outcomes.ts";
-export type { AccountId, AsOf, Paging, Reader, UnitAmounts } from "./queries/reader.ts";
+export { CursorError, type AccountId, type AsOf, type Paging, type Reader, type UnitAmounts } from "./queries/reader.ts";
 export * from "./queries/shared-identities.ts";
 export * from "./queries/totals.ts";
 export * from "./queries/usage.ts";

@@ -56,6 +56,23 @@ export async function listEntries(
   filter: EntryFilter,
 ): Promise<{ entries: EntryView[]; next?: string } | undefined> {
   if (openedAccount(reader, id) === undefined) return undefined;
+  const found = await findEntries(reader, id, filter);
+  const entries = found.slice(0, filter.limit).map(viewOf);
+  const last = entries.at(-1);
+  return { entries, ...(found.length > filter.limit && last !== undefined ? { next: writeCursor([last.n]) } : {}) };
+}
+
+/** The newest entries of an account with the events that decided them; of one period, if one is named. */
+export async function newestEntries(
+  reader: Reader,
+  id: AccountId,
+  { limit, period }: { readonly limit: number; readonly period?: string | undefined },
+): Promise<FoundEntry[]> {
+  return (await findEntries(reader, id, { limit, period, order: "newest" })).slice(0, limit);
+}
+
+/** The entries of a page, and at least one more where there are more. */
+async function findEntries(reader: Reader, id: AccountId, filter: EntryFilter): Promise<FoundEntry[]> {
   const [after] = readCursor(filter.cursor, 1) ?? [];
   const found: FoundEntry[] = [];
   const oldest = filter.order === "oldest";
@@ -69,9 +86,7 @@ export async function listEntries(
       ? blockAtOrAfter(reader.store, id.ns, id.account, block.block + 1)
       : blockAtOrBefore(reader.store, id.ns, id.account, block.block - 1);
   }
-  const entries = found.slice(0, filter.limit).map(viewOf);
-  const last = entries.at(-1);
-  return { entries, ...(found.length > filter.limit && last !== undefined ? { next: writeCursor([last.n]) } : {}) };
+  return found;
 }
 
 /** One entry by its number. */

@@ -89,7 +89,15 @@ export function writeCursor(after: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(after), "utf8").toString("base64url");
 }
 
-/** Throws a RangeError for a text that `writeCursor` did not make. */
+/** A cursor that no list gave out. */
+export class CursorError extends RangeError {
+  constructor() {
+    super("this is no cursor of this list");
+    this.name = "CursorError";
+  }
+}
+
+/** Throws a CursorError for a text that `writeCursor` did not make. */
 export function readCursor(cursor: string | undefined, length: number): readonly (string | number)[] | undefined {
   if (cursor === undefined) return undefined;
   const parsed = parseJson(Buffer.from(cursor, "base64url").toString("utf8"));
@@ -98,7 +106,7 @@ export function readCursor(cursor: string | undefined, length: number): readonly
     parsed.length !== length ||
     !parsed.every((part) => typeof part === "string" || typeof part === "number")
   ) {
-    throw new RangeError("this is no cursor of this list");
+    throw new CursorError();
   }
   return parsed;
 }

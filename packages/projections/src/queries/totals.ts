@@ -7,6 +7,9 @@ export interface Totals {
   /** Recorded facts of every kind: usage, corrections, costs. */
   readonly facts: number;
   readonly entries: number;
+  readonly signals: number;
+  readonly verdicts: number;
+  readonly parked: number;
   readonly units: UnitAmounts[];
   readonly accountCount: number;
   readonly accounts: {
@@ -35,6 +38,9 @@ export function readTotals({ store }: Reader, ns: string, { limit }: { readonly 
   return {
     facts: counters === undefined ? 0 : counters.usage + counters.corrections + counters.costs,
     entries: counters?.entries ?? 0,
+    signals: counters?.signals ?? 0,
+    verdicts: counters?.verdicts ?? 0,
+    parked: counters?.parked ?? 0,
     units: units.map(({ key, row }) => unitAmounts(String(key[1]), row)),
     accountCount: counters?.accounts ?? 0,
     accounts: largest.all(ns, limit).map(({ account, facts, entries }) => ({
@@ -45,22 +51,4 @@ export function readTotals({ store }: Reader, ns: string, { limit }: { readonly 
     })),
     asOf: counters?.recordedAt === undefined ? {} : { recordedAt: counters.recordedAt },
   };
-}
-
-export interface Counters {
-  readonly accounts: number;
-  readonly facts: number;
-  readonly entries: number;
-  readonly signals: number;
-  readonly verdicts: number;
-  readonly parked: number;
-  readonly grants: number;
-}
-
-/** The counters alone: one row, however many accounts there are. */
-export function readCounters({ store }: Reader, ns: string): Counters {
-  const row = store.row("counters", ns);
-  if (row === undefined) return { accounts: 0, facts: 0, entries: 0, signals: 0, verdicts: 0, parked: 0, grants: 0 };
-  const { accounts, usage, corrections, costs, entries, signals, verdicts, parked, grants } = row;
-  return { accounts, facts: usage + corrections + costs, entries, signals, verdicts, parked, grants };
 }
