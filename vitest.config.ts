@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: "fast",
-          include: ["{packages,services,infra,test}/**/*.test.ts"],
+          include: ["{packages,services,infra,test,schemas}/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/*.it.test.ts"],
           testTimeout: 20_000,
         },

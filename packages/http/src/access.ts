@@ -6,6 +6,7 @@
 
 export type Role = "emit" | "read-account" | "read" | "operate" | "audit";
 
+export const ROLES: readonly Role[] = ["emit", "read-account", "read", "operate", "audit"];
 /** May send usage, costs and signals. */
 export const EMITTERS: readonly Role[] = ["emit", "operate"];
 /** May read what is about one account; a `read-account` key only its own. */

@@ -5,7 +5,7 @@
  * `HttpProblem`. The server checks caller, parameters and body before a handler runs.
  */
 import type { z } from "zod";
-import type { Caller, Role } from "./access.ts";
+import { ROLES, type Caller, type Role } from "./access.ts";
 
 export interface RouteRequest<Params, Query, Body> {
   readonly caller: Caller;
@@ -79,4 +79,27 @@ export interface RouteLine {
 
 export function routeTable(plugins: readonly RoutePlugin[]): RouteLine[] {
   return plugins.flatMap(({ name, routes }) => routes.map(({ method, path, roles }) => ({ plugin: name, method, path, roles })));
+}
+
+/** One case of the access tests: a route, called with a key of a role. */
+export interface AccessCase extends RouteLine {
+  readonly caller: Role | "none" | "revoked";
+  /**
+   * What the server must answer before the route's own code runs; `passes`: the route decides. A `read-account` key that asks for
+   * a foreign account gets 404 where this says `passes`.
+   */
+  readonly expected: 401 | 403 | "passes";
+}
+
+/** Every route with every kind of caller, and what must come of it. */
+export function accessCases(plugins: readonly RoutePlugin[]): AccessCase[] {
+  return routeTable(plugins).flatMap((line) =>
+    (["none", "revoked", ...ROLES] as const).map((caller) => ({ ...line, caller, expected: expectedFor(line.roles, caller) })),
+  );
+}
+
+function expectedFor(roles: RouteLine["roles"], caller: AccessCase["caller"]): AccessCase["expected"] {
+  if (roles === "public") return "passes";
+  if (caller === "none" || caller === "revoked") return 401;
+  return roles.includes(caller) ? "passes" : 403;
 }

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { ACCOUNT_READERS, EMITTERS, OPERATORS, type StoredKey } from "./access.ts";
 import { newKey } from "./keys.ts";
 import { conflict } from "./problem.ts";
-import { ok, route, routeTable, type RoutePlugin } from "./route.ts";
+import { accessCases, ok, route, routeTable, type RoutePlugin } from "./route.ts";
 import { createServer, PortInUseError, type HttpServer, type ServerOptions } from "./server.ts";
 
 const plugin: RoutePlugin = {
@@ -233,6 +233,21 @@ describe("access", () => {
       expect((await get("acme", "operate")).json).toMatchObject({ ns: "other" });
       expect((await get("other", "acme")).status).toBe(404);
       expect((await get("acme", "emit")).status).toBe(403);
+    });
+  });
+
+  test("every route answers every kind of key as the table of cases says", async () => {
+    const { tokens, lookup } = keyring();
+    const tokenOf: Record<string, string | undefined> = { ...tokens, "read-account": tokens["acme"] };
+    await withServer({ keys: lookup }, async (server) => {
+      const cases = accessCases([plugin]).filter(({ caller }) => caller === "none" || tokenOf[caller] !== undefined);
+      expect(cases.length).toBe(4 * 5);
+      for (const { method, path, caller, expected } of cases) {
+        const headers: Record<string, string> = caller === "none" ? {} : bearer(tokenOf[caller]);
+        const { status } = await server.inject({ method, url: path.replace(":account", "acme"), headers });
+        if (expected === "passes") expect([401, 403], `${caller} ${method} ${path}`).not.toContain(status);
+        else expect(status, `${caller} ${method} ${path}`).toBe(expected);
+      }
     });
   });
 

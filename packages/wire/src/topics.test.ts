@@ -50,7 +50,9 @@ describe.each(current.map(({ schema }) => [schema.name, schema] as const))("%s",
     for (const topic of schema.topics as readonly Topic[]) {
       const codec = topicCodec(topic);
       fc.assert(
-        fc.property(bodies, (body) => expect(codec.decode(codec.encode(body))).toEqual(body)),
+        fc.property(bodies, (body) => {
+          expect(codec.decode(codec.encode(body))).toEqual(body);
+        }),
         { numRuns: 60 },
       );
     }

@@ -9,6 +9,8 @@ export interface KeyRing {
   apply(stream: string, recordedAt: string, event: KeyEvent): void;
   lookup(id: string): StoredKey | undefined;
   list(ns: string): readonly ListedKey[];
+  /** True as long as no key was ever created, in any namespace. */
+  isEmpty(): boolean;
 }
 
 export interface ListedKey extends StoredKey {
@@ -47,6 +49,7 @@ export function createKeyRing(): KeyRing {
       }
     },
     lookup: (id) => keys.get(id),
+    isEmpty: () => keys.size === 0,
     list: (ns) => [...keys.values()].filter((key) => key.ns === ns),
   };
 }
