@@ -2,7 +2,7 @@
  * HTML as text in which everything is escaped unless it is HTML already. The only place that lets text into a page.
  */
 
-/** Finished HTML; made by `html` only. */
+/** Finished HTML; made by `html` and `trusted` only. */
 export interface Html {
   readonly html: string;
 }
@@ -18,12 +18,17 @@ export function html(parts: TemplateStringsArray, ...pieces: readonly Piece[]): 
   return { html: out };
 }
 
+/** For constants of this program that are HTML already and must stay byte for byte: style and script, whose hashes are promised. */
+export function trusted(constant: string): Html {
+  return { html: constant };
+}
+
 /** Escapes for element content and for attribute values in either kind of quotes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"'`]/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
-export const NOTHING: Html = { html: "" };
+export const NOTHING: Html = trusted("");
 
 function textOf(piece: Piece): string {
   if (typeof piece === "string") return escapeHtml(piece);

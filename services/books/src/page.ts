@@ -5,9 +5,9 @@
  * policy lets in nothing but the page's own style and script.
  */
 import { createHash } from "node:crypto";
-import { listAccounts, readTotals, recentEntries, type Reader } from "@rerate/projections";
+import { readAccount, readTotals, recentEntries, type Reader, type Totals, type UnitAmounts } from "@rerate/projections";
 import type { PageQuery } from "@rerate/wire";
-import { html, NOTHING, type Html } from "./html.ts";
+import { html, NOTHING, trusted, type Html } from "./html.ts";
 import { accountPart } from "./page-account.ts";
 import { SCRIPT, STYLE } from "./page-assets.ts";
 import { accountLink, amountCell, entryDetails, whole } from "./page-parts.ts";
@@ -44,7 +44,6 @@ function hashOf(text: string): string {
 
 function document(reader: Reader, ns: string, account: string | undefined, body: Html): Html {
   const { facts, entries, accountCount, parked, asOf } = readTotals(reader, ns, { limit: 1 });
-  // Style and script are this program's own constants: put in as they are, so that their hashes hold.
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -52,9 +51,7 @@ function document(reader: Reader, ns: string, account: string | undefined, body:
         <meta name="viewport" content="width=device-width,initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>${account === undefined ? "Rerate" : `${account} · Rerate`}</title>
-        <style>
-          ${{ html: STYLE }}
-        </style>
+        ${trusted(`<style>${STYLE}</style>`)}
       </head>
       <body>
         <header>
@@ -74,9 +71,7 @@ function document(reader: Reader, ns: string, account: string | undefined, body:
             the fold of an append-only log. <a href="/docs">HTTP API</a>
           </footer>
         </main>
-        <script>
-          ${{ html: SCRIPT }};
-        </script>
+        ${trusted(`<script>${SCRIPT}</script>`)}
       </body>
     </html> `;
 }
@@ -90,72 +85,66 @@ function counter(label: string, name: string, value: string): Html {
 
 async function overview(reader: Reader, ns: string, now: string): Promise<Html> {
   const totals = readTotals(reader, ns, { limit: ACCOUNTS_SHOWN });
-  const plans = new Map(listAccounts(reader, ns, { limit: 1000 }, now).accounts.map(({ account, planId }) => [account, planId]));
   const recent = await recentEntries(reader, ns, ENTRIES_SHOWN);
-  return html` ${totals.units.map(
-      ({ unit, charged, refunded, bonus, net }) =>
-        html`<dl class="cards">
-          ${card(`charged, ${unit}`, charged)}${card("refunded", refunded)}${card("bonus", bonus)}${card("net", net)}
-        </dl>`,
-    )}
-    <h2>
-      Accounts
-      <small
-        >${totals.accountCount > totals.accounts.length ? `the ${totals.accounts.length} largest of ${whole(totals.accountCount)}` : "largest net amount first"}</small
-      >
-    </h2>
-    <div class="card scroll">
-      ${
-        totals.accounts.length === 0
-          ? html`<p class="empty">No account has been opened yet.</p>`
-          : html`<table>
-              <thead>
-                <tr>
-                  <th>Account</th>
-                  <th>Plan</th>
-                  <th class="n">Facts</th>
-                  <th class="n">Entries</th>
-                  <th class="n">Charged</th>
-                  <th class="n">Refunded</th>
-                  <th class="n">Bonus</th>
-                  <th class="n">Net</th>
-                </tr>
-              </thead>
-              <tbody>
-                ${totals.accounts.map(({ account, facts, entries, units }) => {
-                  const plan = plans.get(account) ?? "";
-                  const head = html`<td class="id">${accountLink(account)}</td>
-                    <td>${plan}</td>
-                    <td class="n">${whole(facts)}</td>
-                    <td class="n">${whole(entries)}</td>`;
-                  if (units.length === 0)
-                    return html`<tr>
-                      ${head}
-                      <td class="n dim" colspan="4">nothing charged yet</td>
-                    </tr>`;
-                  return {
-                    html: units
-                      .map(
-                        ({ unit, charged, refunded, bonus, net }, index) =>
-                          html`<tr>
-                            ${index === 0 ? head : html`<td colspan="4"></td>`}${amountCell(charged)}${amountCell(refunded)}${amountCell(bonus)}${amountCell(net, unit)}
-                          </tr>`.html,
-                      )
-                      .join(""),
-                  };
-                })}
-              </tbody>
-            </table>`
-      }
-    </div>
-    <h2>
-      Latest entries
-      <small>each unfolds into its arithmetic</small>
-      ${recent.length === 0 ? NOTHING : html`<button hidden data-unfold="recent">unfold all</button>`}
-    </h2>
+  const shown =
+    totals.accountCount > totals.accounts.length
+      ? `the ${totals.accounts.length} largest of ${whole(totals.accountCount)}`
+      : "largest net amount first";
+  const unfold = recent.length === 0 ? NOTHING : html`<button hidden data-unfold="recent">unfold all</button>`;
+  return html`${totals.units.map(unitCards)}
+    <h2>Accounts <small>${shown}</small></h2>
+    <div class="card scroll">${accountsTable(reader, ns, totals.accounts, now)}</div>
+    <h2>Latest entries <small>each unfolds into its arithmetic</small> ${unfold}</h2>
     <div class="card" id="recent">
       ${recent.length === 0 ? html`<p class="empty">Nothing has been charged yet.</p>` : recent.map((found) => entryDetails(found, found.account))}
     </div>`;
+}
+
+function unitCards({ unit, charged, refunded, bonus, net }: UnitAmounts): Html {
+  return html`<dl class="cards">
+    ${card(`charged, ${unit}`, charged)}${card("refunded", refunded)}${card("bonus", bonus)}${card("net", net)}
+  </dl>`;
+}
+
+function accountsTable(reader: Reader, ns: string, accounts: Totals["accounts"], now: string): Html {
+  if (accounts.length === 0) return html`<p class="empty">No account has been opened yet.</p>`;
+  return html`<table>
+    <thead>
+      <tr>
+        <th>Account</th>
+        <th>Plan</th>
+        <th class="n">Facts</th>
+        <th class="n">Entries</th>
+        <th class="n">Charged</th>
+        <th class="n">Refunded</th>
+        <th class="n">Bonus</th>
+        <th class="n">Net</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${accounts.map((account) => accountRows(account, readAccount(reader, { ns, account: account.account }, now)?.planId ?? ""))}
+    </tbody>
+  </table>`;
+}
+
+/** One row per unit; the account's own cells stand in the first. */
+function accountRows({ account, facts, entries, units }: Totals["accounts"][number], plan: string): Html {
+  const head = html`<td class="id">${accountLink(account)}</td>
+    <td>${plan}</td>
+    <td class="n">${whole(facts)}</td>
+    <td class="n">${whole(entries)}</td>`;
+  if (units.length === 0)
+    return html`<tr>
+      ${head}
+      <td class="n dim" colspan="4">nothing charged yet</td>
+    </tr>`;
+  const rows = units.map(({ unit, charged, refunded, bonus, net }, index) => {
+    const cells = [amountCell(charged), amountCell(refunded), amountCell(bonus), amountCell(net, unit)];
+    return html`<tr>
+      ${index === 0 ? head : html`<td colspan="4"></td>`}${cells}
+    </tr>`;
+  });
+  return html`${rows}`;
 }
 
 function card(label: string, value: string): Html {

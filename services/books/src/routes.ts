@@ -56,6 +56,7 @@ import {
   outcomesQuery,
   outcomesSchema,
   pageQuery,
+  pageSchema,
   sharedIdentitiesQuery,
   sharedIdentitiesSchema,
   totalsQuery,
@@ -111,7 +112,8 @@ function accountRoutes({ reader, now }: BooksDeps): Route[] {
       summary: "Read an account with its contract and the rules that settlement bound",
       params: accountParams,
       replies: { 200: accountSchema },
-      handle: ({ caller, params }) => okAccount<AccountRead>(readAccount(reader, idOf(caller, params), now())),
+      handle: ({ caller, params }) =>
+        okAccount(readAccount(reader, idOf(caller, params), now()) satisfies AccountRead | undefined),
     }),
     route({
       method: "GET",
@@ -121,7 +123,7 @@ function accountRoutes({ reader, now }: BooksDeps): Route[] {
       summary: "Read an account's balance and the grants of its wallet",
       params: accountParams,
       replies: { 200: balanceSchema },
-      handle: ({ caller, params }) => okAccount<BalanceRead>(readBalance(reader, idOf(caller, params))),
+      handle: ({ caller, params }) => okAccount(readBalance(reader, idOf(caller, params)) satisfies BalanceRead | undefined),
     }),
   ];
 }
@@ -139,7 +141,7 @@ function entryRoutes({ reader }: BooksDeps): Route[] {
       query: entriesQuery,
       replies: { 200: entriesSchema },
       handle: async ({ caller, params, query }) =>
-        okAccount<EntriesRead>(await pageLater(() => listEntries(reader, idOf(caller, params), query))),
+        okAccount((await pageLater(() => listEntries(reader, idOf(caller, params), query))) satisfies EntriesRead | undefined),
     }),
     route({
       method: "GET",
@@ -168,7 +170,7 @@ function moneyRoutes({ reader }: BooksDeps): Route[] {
       summary: "List an account's invoices",
       params: accountParams,
       replies: { 200: invoicesSchema },
-      handle: ({ caller, params }) => okAccount<InvoicesRead>(listInvoices(reader, idOf(caller, params))),
+      handle: ({ caller, params }) => okAccount(listInvoices(reader, idOf(caller, params)) satisfies InvoicesRead | undefined),
     }),
     route({
       method: "GET",
@@ -199,8 +201,8 @@ function moneyRoutes({ reader }: BooksDeps): Route[] {
       handle: ({ caller, params, query: { by, from, to } }) => {
         const filter = { by, from: wholeHour("from", from), to: wholeHour("to", to) };
         const usage = readUsage(reader, idOf(caller, params), filter);
-        if (usage === undefined || seesCosts(caller)) return okAccount<UsageRead>(usage);
-        return okAccount<UsageRead>({ ...usage, rows: usage.rows.map((row) => ({ ...row, costs: {} })) });
+        if (usage === undefined || seesCosts(caller)) return okAccount(usage satisfies UsageRead | undefined);
+        return okAccount({ ...usage, rows: usage.rows.map((row) => ({ ...row, costs: {} })) } satisfies UsageRead | undefined);
       },
     }),
     route({
@@ -212,7 +214,8 @@ function moneyRoutes({ reader }: BooksDeps): Route[] {
       params: accountParams,
       query: costsQuery,
       replies: { 200: costsSchema },
-      handle: ({ caller, params, query }) => okAccount<CostsRead>(page(() => listCosts(reader, idOf(caller, params), query))),
+      handle: ({ caller, params, query }) =>
+        okAccount(page(() => listCosts(reader, idOf(caller, params), query)) satisfies CostsRead | undefined),
     }),
   ];
 }
@@ -229,7 +232,7 @@ function outcomeRoutes({ reader }: BooksDeps): Route[] {
       query: outcomesQuery,
       replies: { 200: outcomesSchema },
       handle: ({ caller, params, query }) =>
-        okAccount<OutcomesRead>(page(() => listOutcomes(reader, idOf(caller, params), query))),
+        okAccount(page(() => listOutcomes(reader, idOf(caller, params), query)) satisfies OutcomesRead | undefined),
     }),
     route({
       method: "GET",
@@ -280,7 +283,7 @@ function systemRoutes({ reader, now }: BooksDeps): Route[] {
       tag: "page",
       summary: "The page for people",
       query: pageQuery,
-      replies: {},
+      replies: { 200: pageSchema },
       handle: async ({ caller, query }): Promise<RouteReply> => {
         const rendered = await renderPage(reader, caller.ns, query, now());
         if (rendered === undefined) throw notFound("the account");
@@ -306,7 +309,7 @@ function idOf({ ns }: Caller, { account }: { readonly account: string }): Accoun
 }
 
 /** The answer about an account; unknown and foreign ones are not told apart. */
-function okAccount<Body>(body: Body | undefined): RouteReply {
+function okAccount(body: object | undefined): RouteReply {
   if (body === undefined) throw notFound("the account");
   return ok(body);
 }

@@ -30,6 +30,8 @@ export const totalsSchema = z.object({
 /** GET /: the page, or one account's part of it. */
 export const pageQuery = z.object({ account: accountField.optional(), period: z.string().max(64).optional() });
 
+export const pageSchema = z.string().describe("HTML.");
+
 /** GET /v1/parked and …/parked/{id}, POST …/retry, DELETE */
 export const parkedQuery = z.object({
   account: accountField.optional(),
