@@ -154,6 +154,12 @@ describe("accounts", () => {
   });
 });
 
+test("what a decider cannot record is the sender's to mend", async () => {
+  const { call } = await trial({ status: "parked", detail: "the account is not open" });
+  const reply = await call("POST", "/v1/accounts", { account: "acme", currency: "USD" });
+  expect(reply).toMatchObject({ status: 422, json: { errors: [{ detail: "the account is not open" }] } });
+});
+
 describe("keys", () => {
   test("are shown once, listed without secrets, and revoked", async () => {
     const { call, recorded } = await trial();

@@ -13,7 +13,6 @@ import {
   OPERATORS,
   READERS,
   route,
-  unavailable,
   type Route,
   type RoutePlugin,
   type RouteReply,
@@ -268,7 +267,8 @@ function keyRoutes(deps: CatalogDeps): Route[] {
 async function recordFor(deps: CatalogDeps, stream: string, command: CatalogCommand): Promise<Answer> {
   const answer = await deps.record(stream, command);
   if (answer.status === "conflict") throw conflict(answer.detail ?? "it exists already with other content");
-  if (answer.status === "parked") throw unavailable(answer.detail ?? "the stream cannot take this now");
+  // A command that cannot be recorded is kept nowhere: its sender hears why and mends it.
+  if (answer.status === "parked") throw invalid([{ detail: answer.detail ?? "it cannot be recorded" }]);
   await deps.caughtUp();
   return answer;
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 /** Longest text of an id, a name or a dimension value, in UTF-16 units. */
 export const MAX_TEXT = 256;
 
-const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROL = /\p{Cc}/u;
 
 /** True for a text of 1 to 256 printable characters: what ids, names and dimension values may be. */
 export function isText(value: unknown): value is string {
