@@ -65,13 +65,15 @@ export interface Catalogue {
   plan(planHash: string, priceLists: Readonly<Record<string, string>>): CompiledPlan | undefined;
   definition(hash: string): OutcomeDefinition | undefined;
   documents(ns: string): readonly DocumentVersion[];
-  document(hash: string): DocumentVersion | undefined;
+  document(ns: string, hash: string): DocumentVersion | undefined;
 }
 
 export function createCatalogue(): Catalogue {
   const contracts = new Map<string, ContractState>();
   const versions = new Map<string, DocumentVersion[]>();
-  const byHash = new Map<string, DocumentVersion>();
+  const published = new Map<string, Map<string, DocumentVersion>>();
+  /** A hash names one content, whoever published it. */
+  const contents = new Map<string, unknown>();
   const timelines = new Map<string, readonly RulesSegment[]>();
   const plans = new Map<string, CompiledPlan>();
   const definitions = new Map<string, OutcomeDefinition>();
@@ -87,7 +89,9 @@ export function createCatalogue(): Catalogue {
           const version = { ns, published: event.data, publishedAt: recordedAt };
           const key = `${ns}\n${event.data.kind}\n${event.data.id}`;
           versions.set(key, inEffectOrder([...(versions.get(key) ?? []), version]));
-          byHash.set(event.data.hash, version);
+          contents.set(event.data.hash, event.data.document);
+          const ofNamespace = published.get(ns) ?? new Map<string, DocumentVersion>();
+          published.set(ns, ofNamespace.set(event.data.hash, version));
           timelines.clear();
           return;
         }
@@ -118,21 +122,21 @@ export function createCatalogue(): Catalogue {
       const key = `${planHash}\n${JSON.stringify(priceLists)}`;
       const known = plans.get(key);
       if (known !== undefined) return known;
-      const compiled = compile(planHash, priceLists, (hash) => byHash.get(hash)?.published.document);
+      const compiled = compile(planHash, priceLists, (hash) => contents.get(hash));
       if (compiled !== undefined) plans.set(key, compiled);
       return compiled;
     },
     definition(hash) {
       const known = definitions.get(hash);
       if (known !== undefined) return known;
-      const document = byHash.get(hash)?.published.document;
+      const document = contents.get(hash);
       if (document === undefined) return undefined;
       const definition = outcomeDefinitionSchema.parse(document);
       definitions.set(hash, definition);
       return definition;
     },
-    documents: (ns) => [...byHash.values()].filter((version) => version.ns === ns),
-    document: (hash) => byHash.get(hash),
+    documents: (ns) => [...(published.get(ns)?.values() ?? [])],
+    document: (ns, hash) => published.get(ns)?.get(hash),
   };
 }
 

@@ -4,3 +4,4 @@ export * from "./engines.ts";
 export * from "./lifecycle.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
+export * from "./offline.ts";

@@ -1,6 +1,7 @@
 /**
  * One account's part of the page: balance and grants, an invoice, its entries, its outcomes.
  */
+import { formatMinor, parseAmount } from "@rerate/money";
 import {
   listInvoices,
   listOutcomes,
@@ -126,6 +127,7 @@ function invoiceTables({ sections }: Invoice): Html {
 }
 
 function invoiceTable({ unit, lines, rounding, total, credits, due }: InvoiceSection): Html {
+  const minor = (amount: string) => formatMinor(parseAmount(amount), unit);
   return html`<div class="card scroll">
     <table>
       <thead>
@@ -148,26 +150,26 @@ function invoiceTable({ unit, lines, rounding, total, credits, due }: InvoiceSec
               <td>${kind}</td>
               <td class="n">${quantity} <span class="dim">${measureUnit}</span></td>
               <td class="n">${whole(entries)}</td>
-              ${amountCell(exactAmount)}${amountCell(amount)}
+              ${amountCell(exactAmount)}${amountCell(minor(amount))}
             </tr>`,
         )}
       </tbody>
       <tfoot>
         <tr>
           <td colspan="5" class="dim">Rounding of the lines</td>
-          ${amountCell(rounding)}
+          ${amountCell(minor(rounding))}
         </tr>
         <tr class="total">
           <td colspan="5">Total</td>
-          ${amountCell(total)}
+          ${amountCell(minor(total))}
         </tr>
         <tr>
           <td colspan="5" class="dim">Paid by credits</td>
-          ${amountCell(credits)}
+          ${amountCell(minor(credits))}
         </tr>
         <tr class="total">
           <td colspan="5">Due</td>
-          ${amountCell(due, unit)}
+          ${amountCell(minor(due), unit)}
         </tr>
       </tfoot>
     </table>

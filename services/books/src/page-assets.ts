@@ -39,12 +39,12 @@ tfoot tr.total td{font-weight:650}
 a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
 td.id,.id{overflow-wrap:anywhere}
 details{border-bottom:1px solid var(--line)}details:last-child{border-bottom:0}
-summary{display:grid;grid-template-columns:1.1rem minmax(0,1.3fr) minmax(0,2fr) auto;gap:.75rem;align-items:baseline;padding:.6rem 1.1rem;cursor:pointer;list-style:none}
+summary{display:grid;grid-template-columns:1.1rem minmax(0,4fr) minmax(0,5fr) minmax(9rem,3fr);gap:.75rem;align-items:baseline;padding:.6rem 1.1rem;cursor:pointer;list-style:none}
 summary::-webkit-details-marker{display:none}
 summary::before{content:"";width:.42rem;height:.42rem;border:solid var(--dim);border-width:0 1.5px 1.5px 0;transform:rotate(-45deg);align-self:center}
 details[open]>summary::before{transform:rotate(45deg)}
 summary:hover{background:var(--soft)}
-summary b{font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap}
+summary b{font-weight:600;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 summary .what{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 ol.sum{margin:0;padding:.35rem 1.1rem 1rem 2.95rem;list-style:none;font:13px/1.65 var(--mono);overflow-wrap:anywhere}
 ol.sum li:last-child{border-top:1px solid var(--line);margin-top:.35rem;padding-top:.35rem;font-weight:600}

@@ -79,10 +79,15 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
   });
   function retryWaiting(ns: string, account: string): void {
     for (const reason of ["unknown-account", "no-rules"]) {
-      worker.retryParked({ ns, account, reason }).catch((error: unknown) => {
+      retryAll({ ns, account, reason }).catch((error: unknown) => {
         options.log.warn({ ns, account, reason, err: error }, "parked facts could not be retried; they stay parked");
       });
     }
+  }
+
+  /** Page by page, as long as something is mended. */
+  async function retryAll(which: { readonly ns: string; readonly account: string; readonly reason: string }): Promise<void> {
+    for (let mended = 1; mended > 0; ) ({ mended } = await worker.retryParked(which));
   }
 
   return worker;

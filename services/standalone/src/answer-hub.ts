@@ -1,0 +1,51 @@
+/**
+ * Brings a decision's answer to the request that waits for it, within one process. A hint without guarantees: whoever does not
+ * hear in time is told "pending", never something wrong.
+ */
+import type { Answer } from "@rerate/ledger";
+import type { AwaitAnswer } from "@rerate/http";
+
+export interface AnswerHub {
+  readonly awaitAnswer: AwaitAnswer;
+  /** Called for every decided message; costs a look-up when nobody waits. */
+  answered(topic: string, message: unknown, answer: Answer): void;
+}
+
+type Waiter = (answer: Answer | undefined) => void;
+
+export function createAnswerHub(defer: (task: () => void, delayMs: number) => void): AnswerHub {
+  const waiters = new Map<string, Set<Waiter>>();
+  return {
+    awaitAnswer(topic, { ns, name, source, id }, milliseconds) {
+      const key = keyOf(topic, ns, name, source, id);
+      const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
+      const waiting = waiters.get(key) ?? new Set();
+      waiters.set(key, waiting.add(resolve));
+      defer(() => {
+        waiting.delete(resolve);
+        if (waiting.size === 0 && waiters.get(key) === waiting) waiters.delete(key);
+        resolve(undefined);
+      }, milliseconds);
+      return promise;
+    },
+    answered(topic, message, answer) {
+      if (waiters.size === 0) return;
+      const key = keyOfMessage(topic, message);
+      if (key === undefined) return;
+      for (const resolve of waiters.get(key) ?? []) resolve(answer);
+      waiters.delete(key);
+    },
+  };
+}
+
+function keyOf(topic: string, ns: string, name: string, source: string, id: string): string {
+  return JSON.stringify([topic, ns, name, source, id]);
+}
+
+function keyOfMessage(topic: string, message: unknown): string | undefined {
+  if (typeof message !== "object" || message === null) return undefined;
+  const { ns, account, wallet, source, id } = message as Readonly<Record<string, unknown>>;
+  const name = account ?? wallet;
+  if (typeof ns !== "string" || typeof name !== "string" || typeof id !== "string") return undefined;
+  return keyOf(topic, ns, name, typeof source === "string" ? source : "", id);
+}

@@ -1,0 +1,233 @@
+/**
+ * All services in one process on the embedded engines: the composition root. Decides nothing.
+ */
+import { followLog, Outage, readSeal, type Follower, type ServiceSurroundings, type Worker } from "@rerate/flow";
+import { createServer, isLoopback, type AwaitAnswer, type HttpServer, type RoutePlugin } from "@rerate/http";
+import {
+  contractChangedTopic,
+  createCatalogue,
+  decodeEvent,
+  type Answer,
+  type Catalogue,
+  type OutcomeMessage,
+  type SettlementMessage,
+  type WalletMessage,
+} from "@rerate/ledger";
+import type { Message } from "@rerate/message-bus";
+import { instant, type Instant } from "@rerate/money";
+import { createProjector, type Projector } from "@rerate/projections";
+import {
+  createMetrics,
+  defer,
+  openEmbedded,
+  systemClock,
+  type Config,
+  type Engines,
+  type Lifecycle,
+  type Logger,
+  type MetricsRegistry,
+} from "@rerate/runtime";
+import * as books from "@rerate/service-books";
+import { createCatalogService, createKeyRing, routes as catalogRoutes, type CatalogService, type KeyRing } from "@rerate/service-catalog";
+import * as ingest from "@rerate/service-ingest";
+import * as signals from "@rerate/service-outcome-signal";
+import { createOutcomeSignalService, outcomeSignalTopics } from "@rerate/service-outcome-signal";
+import { createSettlementService, settlementTopics } from "@rerate/service-settlement";
+import * as wallets from "@rerate/service-wallet";
+import { createWalletService } from "@rerate/service-wallet";
+import { topicCodec } from "@rerate/wire";
+import { randomBytes } from "node:crypto";
+import { createAnswerHub } from "./answer-hub.ts";
+import { operateRoutes } from "./operate-routes.ts";
+import { decodeParked, readStatus, readyChecks, retryParked, VERSION } from "./operate.ts";
+
+/** Topics that doors publish to. */
+const DOOR_TOPICS = ["usage.accepted", "signal.accepted", "wallet.requested"] as const;
+
+export interface Standalone {
+  readonly engines: Engines;
+  readonly catalogue: Catalogue;
+  readonly projector: Projector;
+  readonly workers: Workers;
+  readonly server: HttpServer;
+  readonly metrics: MetricsRegistry;
+  /** True while the server asks nobody for a key: on loopback, before any was created. */
+  readonly keyless: boolean;
+}
+
+export interface Workers {
+  readonly settlement: Worker<SettlementMessage>;
+  readonly "outcome-signal": Worker<OutcomeMessage>;
+  readonly wallet: Worker<WalletMessage>;
+}
+
+export interface ComposeOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly lifecycle: Lifecycle;
+  /** Called when the disk fails or a worker ends by itself: the process must stop. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Opens the engines and starts every service; each part registers with the lifecycle as it starts. The server does not listen yet. */
+export async function composeStandalone(options: ComposeOptions): Promise<Standalone> {
+  const { config, log, lifecycle, onFailure } = options;
+  const engines = openEmbedded({
+    dataDirectory: config.dataDirectory,
+    partitions: config.partitions,
+    topics: DOOR_TOPICS.map((name) => ({ name, codec: topicCodec(name) })),
+    logTopics: [...settlementTopics, ...outcomeSignalTopics, contractChangedTopic],
+    onDiskFailure: onFailure,
+  });
+  lifecycle.add({ name: "engines", stop: () => engines.close() });
+  const metrics = createMetrics();
+  const surroundings = surroundingsOf(engines, metrics, log);
+  const views = await followCatalog(engines, log);
+  lifecycle.add({ name: "catalogue", stop: () => views.follower.stop() });
+  const catalog = createCatalogService({ ...surroundings("catalog"), catalogue: views.catalogue });
+  await catalog.start();
+  lifecycle.add({ name: "catalog", stop: () => catalog.stop() });
+
+  const hub = createAnswerHub(defer);
+  const answersOf = (topic: string) => (message: unknown, answer: Answer) => hub.answered(topic, message, answer);
+  const workers: Workers = {
+    settlement: createSettlementService({
+      ...surroundings("settlement"),
+      catalogue: views.catalogue,
+      answers: answersOf("usage.accepted"),
+    }),
+    "outcome-signal": createOutcomeSignalService({
+      ...surroundings("outcome-signal"),
+      catalogue: views.catalogue,
+      answers: answersOf("signal.accepted"),
+    }),
+    wallet: createWalletService({ ...surroundings("wallet"), answers: answersOf("wallet.requested") }),
+  };
+  for (const [name, worker] of Object.entries(workers)) {
+    await worker.start();
+    lifecycle.add({ name, stop: () => worker.stop() });
+    worker.done.catch(onFailure);
+  }
+  const projector = createProjector({ eventStore: engines.eventStore, database: engines.cache, recordedAt });
+  projector.start();
+  lifecycle.add({ name: "projector", stop: () => projector.stop() });
+
+  const keyless = isLoopback(config.host) && views.keys.isEmpty();
+  const parts = { engines, views, catalog, workers, projector, metrics, awaitAnswer: hub.awaitAnswer };
+  const server = await serve(options, parts, keyless);
+  lifecycle.add({ name: "http", stop: () => server.close() });
+  return { engines, catalogue: views.catalogue, projector, workers, server, metrics, keyless };
+}
+
+function surroundingsOf(engines: Engines, metrics: MetricsRegistry, log: Logger): (service: string) => ServiceSurroundings {
+  return (service) => ({
+    eventStore: engines.eventStore,
+    bus: engines.bus,
+    cacheFor: engines.cacheFor,
+    clock: systemClock,
+    defer,
+    log: log.child({ service }),
+    metrics: metrics.forService(service),
+  });
+}
+
+function recordedAt(stored: { readonly metadata: string }): Instant {
+  return instant(readSeal(stored.metadata).recordedAt);
+}
+
+interface CatalogViews {
+  readonly catalogue: Catalogue;
+  readonly keys: KeyRing;
+  readonly follower: Follower;
+}
+
+/** The views of contracts, documents and keys, kept current by following the log. */
+async function followCatalog(engines: Engines, log: Logger): Promise<CatalogViews> {
+  const catalogue = createCatalogue();
+  const keys = createKeyRing();
+  const follower = await followLog({
+    name: "catalogue",
+    eventStore: engines.eventStore,
+    prefixes: ["contract-", "document-", "key-"],
+    onEvents({ events }) {
+      for (const stored of events) {
+        const at = recordedAt(stored);
+        if (stored.stream.startsWith("key-")) keys.apply(stored.stream, at, decodeEvent("key", stored));
+        else if (stored.stream.startsWith("document-")) {
+          catalogue.apply(stored.stream, stored.revision, at, decodeEvent("document", stored));
+        } else catalogue.apply(stored.stream, stored.revision, at, decodeEvent("contract", stored));
+      }
+    },
+    defer,
+    log,
+  });
+  await follower.caughtUp();
+  return { catalogue, keys, follower };
+}
+
+interface Served {
+  readonly engines: Engines;
+  readonly views: CatalogViews;
+  readonly catalog: CatalogService;
+  readonly workers: Workers;
+  readonly projector: Projector;
+  readonly metrics: MetricsRegistry;
+  readonly awaitAnswer: AwaitAnswer;
+}
+
+function serve({ config, log }: ComposeOptions, parts: Served, keyless: boolean): Promise<HttpServer> {
+  const { engines, views, workers, projector, metrics } = parts;
+  const startedAt = systemClock.now();
+  const ready = () => readyChecks(workers, projector);
+  return createServer({
+    plugins: [
+      ...doors(config, parts),
+      books.routes({
+        reader: { eventStore: engines.eventStore, recordedAt, store: projector.store },
+        now: () => systemClock.now(),
+      }),
+      operateRoutes({
+        bus: engines.bus,
+        retry: (record) => retryParked(workers, record),
+        decode: (record) => decodeParked(record),
+        status: (ns) => readStatus(ns, engines, workers, ready(), startedAt),
+      }),
+    ],
+    keys: keyless ? undefined : views.keys.lookup,
+    host: config.host,
+    port: config.port,
+    allowedHosts: config.allowedHosts,
+    bodyLimitBytes: config.bodyLimit,
+    logger: log.child({ service: "http" }, { level: "warn" }),
+    info: { title: "Rerate", version: VERSION, description: "An event-sourced billing ledger for AI products." },
+    ready,
+    metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
+    onReply: ({ method, route, status }) =>
+      metrics.count("rerate_http_replies_total", "Answered requests.", { method, route, status: String(status) }),
+    isOutage: (error) => error instanceof Outage,
+  });
+}
+
+function doors(config: Config, { engines, views, catalog, metrics, awaitAnswer }: Served): RoutePlugin[] {
+  const door = {
+    publish: (topic: string, messages: readonly Message[]) => engines.bus.publish(topic, messages),
+    nowMs: systemClock.nowMs,
+    futureLimitMs: config.futureLimitMs,
+    awaitAnswer,
+    onRefused: (name: string, count: number) =>
+      metrics.count("rerate_refused_total", "Facts refused as malformed.", { door: name }, count),
+  };
+  return [
+    ingest.routes(door),
+    signals.routes(door),
+    wallets.routes(door),
+    catalogRoutes({
+      record: catalog.record,
+      catalogue: views.catalogue,
+      keys: views.keys,
+      caughtUp: () => views.follower.caughtUp(),
+      nowMs: systemClock.nowMs,
+      randomBytes: (count) => randomBytes(count),
+    }),
+  ];
+}

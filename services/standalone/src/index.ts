@@ -1,0 +1,1 @@
+export { composeStandalone, type ComposeOptions, type Standalone, type Workers } from "./compose.ts";

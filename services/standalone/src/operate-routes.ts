@@ -1,0 +1,131 @@
+/**
+ * Routes for operators of the process: what is parked, and how the services stand.
+ */
+import { notFound, ok, OPERATORS, READERS, route, type RoutePlugin } from "@rerate/http";
+import type { MessageBus, ParkedRecord } from "@rerate/message-bus";
+import {
+  parkedListSchema,
+  parkedParams,
+  parkedQuery,
+  parkedRetrySchema,
+  parkedSchema,
+  statusSchema,
+  type ParkedListRead,
+  type ParkedRead,
+  type ParkedRetryRead,
+  type ParkedSummaryRead,
+  type StatusRead,
+} from "@rerate/wire";
+
+export interface OperateDeps {
+  readonly bus: MessageBus;
+  /** Feeds one parked message through its service again; true when it is gone from the parked ones. */
+  readonly retry: (record: ParkedRecord) => Promise<boolean>;
+  /** The message in parked bytes, where they decode. */
+  readonly decode: (record: ParkedRecord) => unknown;
+  readonly status: (ns: string) => Promise<StatusRead>;
+}
+
+const DEFAULT_LIMIT = 100;
+
+export function operateRoutes(deps: OperateDeps): RoutePlugin {
+  const { bus, retry, decode, status } = deps;
+
+  /** A record of another namespace is answered like an unknown one. */
+  async function recordOf(ns: string, id: string): Promise<ParkedRecord> {
+    const record = await bus.parked.get(id);
+    if (record === undefined || record.ns !== ns) throw notFound(`there is no parked message ${id}`);
+    return record;
+  }
+
+  const list = route({
+    method: "GET",
+    path: "/v1/parked",
+    roles: READERS,
+    tag: "operate",
+    summary: "List parked messages",
+    query: parkedQuery,
+    replies: { 200: parkedListSchema },
+    handle: async ({ query, caller }) => {
+      const { limit = DEFAULT_LIMIT, account, reason, service } = query;
+      const filter = {
+        ns: caller.ns,
+        limit,
+        ...(account === undefined ? {} : { account }),
+        ...(reason === undefined ? {} : { reason }),
+        ...(service === undefined ? {} : { service }),
+      };
+      const records = await bus.parked.list(filter);
+      const all = await bus.parked.list({ ns: caller.ns, limit: COUNTED });
+      const body: ParkedListRead = { parked: records.map(summary), count: all.length };
+      return ok(body);
+    },
+  });
+  const show = route({
+    method: "GET",
+    path: "/v1/parked/:id",
+    roles: OPERATORS,
+    tag: "operate",
+    summary: "Show a parked message with its bytes",
+    params: parkedParams,
+    replies: { 200: parkedSchema },
+    handle: async ({ params, caller }) => {
+      const record = await recordOf(caller.ns, params.id);
+      const decoded = decode(record);
+      const body: ParkedRead = {
+        ...summary(record),
+        bytesBase64: Buffer.from(record.bytes).toString("base64"),
+        ...(decoded === undefined ? {} : { body: decoded }),
+      };
+      return ok(body);
+    },
+  });
+  const again = route({
+    method: "POST",
+    path: "/v1/parked/:id/retry",
+    roles: OPERATORS,
+    tag: "operate",
+    summary: "Try a parked message again",
+    description: "Goes the same way as when it came. What is recorded now, or known as a duplicate, is no longer parked.",
+    params: parkedParams,
+    replies: { 200: parkedRetrySchema },
+    handle: async ({ params, caller }) => {
+      const mended = await retry(await recordOf(caller.ns, params.id));
+      const body: ParkedRetryRead = { id: params.id, status: mended ? "recorded" : "parked" };
+      return ok(body);
+    },
+  });
+  const erase = route({
+    method: "DELETE",
+    path: "/v1/parked/:id",
+    roles: OPERATORS,
+    tag: "operate",
+    summary: "Erase a parked message for good",
+    params: parkedParams,
+    replies: { 200: parkedRetrySchema },
+    handle: async ({ params, caller }) => {
+      await recordOf(caller.ns, params.id);
+      await bus.parked.erase(params.id);
+      const body: ParkedRetryRead = { id: params.id, status: "erased" };
+      return ok(body);
+    },
+  });
+  const stand = route({
+    method: "GET",
+    path: "/v1/status",
+    roles: READERS,
+    tag: "operate",
+    summary: "How the services stand",
+    replies: { 200: statusSchema },
+    handle: async ({ caller }) => ok(await status(caller.ns)),
+  });
+  return { name: "operate", routes: [list, show, again, erase, stand] };
+}
+
+/** More than this are counted as this many. */
+const COUNTED = 100_000;
+
+function summary(record: ParkedRecord): ParkedSummaryRead {
+  const { id, service, account, topic, reason, detail, parkedAt } = record;
+  return { id, service, account, topic, reason, detail, parkedAt };
+}
