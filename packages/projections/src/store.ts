@@ -205,7 +205,7 @@ function access<Fields extends FieldMap>(database: Database, table: Table<Fields
  * by everybody who writes through the same connection, and dropped when a write fails.
  */
 const RECENT = new WeakMap<Database, Map<string, Map<string, unknown>>>();
-const ROWS_KEPT = 5_000;
+const ROWS_KEPT = 10_000;
 
 function recentRows<Row>(database: Database, table: string): Map<string, Row> {
   let tables = RECENT.get(database);
