@@ -133,8 +133,16 @@ function causeLines(event: AccountEvent): string[] {
 
 /** The law of cumulative pricing with this entry's numbers. */
 function measuredLines({ item, period, cell, before, after, measure, measureUnit, exact: exactAtoms, unit }: Entry): string[] {
-  const [was, adds, is] = [before, measure, after].map((value) => quantityText(exact(value)));
   const place = cell === "" ? `${item}, ${period}` : `${item}, ${period}, ${cell}`;
+  if (measureUnit === "atoms") {
+    // The measure is money already (tokens at their prices, cost-plus): P is the sum itself.
+    const [sum, add, total] = [before, measure, after].map(unitsText);
+    return [
+      `sum of ${place}: ${sum} + (${add}) = ${total} ${unit}`,
+      `exactly ${unitsText(exactAtoms)} ${unit}; each sum is rounded half-even, so the entries always add up to it`,
+    ];
+  }
+  const [was, adds, is] = [before, measure, after].map((value) => quantityText(exact(value)));
   return [
     `Q of ${place}: ${was} + (${adds}) = ${is} ${measureUnit}`,
     `P(${is}) − P(${was}) = ${unitsText(exactAtoms)} ${unit}; each P is rounded half-even, so the entries of Q always add up to P(Q)`,

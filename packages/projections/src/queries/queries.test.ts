@@ -8,7 +8,7 @@ import { openProjectionStore, type StoredRow } from "../store.ts";
 import { listAccounts, readAccount, readBalance } from "./accounts.ts";
 import { listCosts } from "./costs.ts";
 import { listEntries } from "./entries.ts";
-import { explainEntry } from "./explanation.ts";
+import { explainEntry, explanationLines } from "./explanation.ts";
 import { listInvoices, readInvoice, sectionOf } from "./invoices.ts";
 import { listOutcomes, readOutcome } from "./outcomes.ts";
 import type { Reader } from "./reader.ts";
@@ -338,6 +338,24 @@ describe("one account", () => {
       expect(await explainEntry(reader, id, 1)).toBeUndefined();
     }
   });
+});
+
+test("a measure that is money already is explained as a sum of money", () => {
+  const tokens = entry(1, {
+    atoms: "10500000",
+    exact: "10500000",
+    measure: "10500000",
+    measureUnit: "atoms",
+    before: "500",
+    after: "10500500",
+    steps: [],
+  });
+  const closed = { period: "2026-01", start: T0, end: T0, dueAt: T0, entries: [tokens] };
+  expect(explanationLines(tokens, { type: "PeriodClosed", data: closed }).slice(1)).toEqual([
+    "sum of chat, 2026-01: 0.0000005 + (0.0105) = 0.0105005 USD",
+    "exactly 0.0105 USD; each sum is rounded half-even, so the entries always add up to it",
+    "booked in whole atoms (10⁻⁹ USD): 0.0105 USD",
+  ]);
 });
 
 test("entries page forwards and backwards through every entry once, with any filter, however sparse", async () => {
