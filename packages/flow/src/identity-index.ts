@@ -118,6 +118,7 @@ export function createSqliteIndex(database: Database, service: string): Identity
   let newest = readCheckpoint("newest");
   let filter = createBloomFilter();
   let nextNumber = 1;
+  let filterSaved = 0;
   if (checkpoint === undefined) clear();
   else {
     filter = createBloomFilter(
@@ -126,7 +127,7 @@ export function createSqliteIndex(database: Database, service: string): Identity
     nextNumber =
       1 + (database.prepare<{ readonly last: number | null }>(`SELECT max(number) AS last FROM ${names}`).get()?.last ?? 0);
   }
-  let filterSaved = filter.size;
+  filterSaved = filter.size;
 
   function readCheckpoint(key: string): Checkpoint | undefined {
     const row = database.prepare<{ readonly value: string }>(`SELECT value FROM flow_checkpoint_${name} WHERE name = ?`).get(key);

@@ -52,6 +52,8 @@ export interface Input<Message> {
   readonly read: (body: unknown) => Message | Refusal;
   /** What makes two messages the same for parking: identity and content, without times. Default: the encoded bytes. */
   readonly identityOf?: (message: Message) => string;
+  /** True where nothing depends on a message's arrival: deadlines do not wait for such a topic. Default false. */
+  readonly isHint?: boolean;
   /** For a topic that is published from the log: fills gaps in its numbers. */
   readonly messagesOf?: LogTopic["messagesOf"];
 }

@@ -274,7 +274,7 @@ export function createWorker<State, Message extends object, Event extends Domain
       firing = createFiring(
         {
           ...options,
-          topics,
+          topics: topics.filter((topic) => inputs.get(topic)?.isHint !== true),
           mark: options.mark ?? ((topic, readUpTo) => bus.mark(topic, readUpTo)),
           limits,
           fire,
@@ -345,7 +345,7 @@ export function createWorker<State, Message extends object, Event extends Domain
   /** Another worker may write these streams from now on: what is held of them would only run into conflicts. */
   function onRevoked(lost: readonly number[]): void {
     for (const partition of lost) partitions.delete(partition);
-    for (const held of [...states.all()]) {
+    for (const held of states.all()) {
       if (held.uses === 0 && held.partition !== undefined && lost.includes(held.partition)) states.drop(held.stream);
     }
   }

@@ -65,7 +65,6 @@ export interface Catalogue {
   plan(planHash: string, priceLists: Readonly<Record<string, string>>): CompiledPlan | undefined;
   definition(hash: string): OutcomeDefinition | undefined;
   documents(ns: string): readonly DocumentVersion[];
-  document(ns: string, hash: string): DocumentVersion | undefined;
 }
 
 export function createCatalogue(): Catalogue {
@@ -136,7 +135,6 @@ export function createCatalogue(): Catalogue {
       return definition;
     },
     documents: (ns) => [...(published.get(ns)?.values() ?? [])],
-    document: (ns, hash) => published.get(ns)?.get(hash),
   };
 }
 

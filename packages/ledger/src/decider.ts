@@ -54,7 +54,13 @@ export type Decision<Event> =
   /** Nothing to record: a duplicate, a stale number, a signal without effect. */
   | { readonly kind: "skip"; readonly answer: Answer }
   /** The message can't be recorded as it is. It is parked with its bytes; `events` note it in the stream (may be empty). */
-  | { readonly kind: "park"; readonly reason: ParkReason; readonly detail: string; readonly events: readonly Event[]; readonly answer: Answer }
+  | {
+      readonly kind: "park";
+      readonly reason: ParkReason;
+      readonly detail: string;
+      readonly events: readonly Event[];
+      readonly answer: Answer;
+    }
   /** Numbers are missing between the last applied message and this one: the caller reads the source stream from there and feeds them first. */
   | { readonly kind: "gap"; readonly sourceStream: string; readonly fromRevision: number }
   /** Something outside the stream (the catalogue) is not far enough yet: try again later, keep the order. */

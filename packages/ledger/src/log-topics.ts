@@ -43,7 +43,8 @@ export const usageRecordedTopic: LogTopicDefinition = {
 export const ledgerEntriesTopic: LogTopicDefinition = {
   topic: "ledger.entries",
   streamPrefix: "account-",
-  messagesOf: (stored) => ledgerEntriesOf(decodeEvent("account", stored), stored).map((message) => keyed(message.ns, message.wallet, message)),
+  messagesOf: (stored) =>
+    ledgerEntriesOf(decodeEvent("account", stored), stored).map((message) => keyed(message.ns, message.wallet, message)),
 };
 
 /** Verdicts, from outcome-signal to settlement. */

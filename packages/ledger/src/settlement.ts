@@ -163,7 +163,12 @@ function ownerOf(state: AccountState): { readonly ns: string; readonly name: str
 const OWNERS = new WeakMap<AccountState, { readonly ns: string; readonly name: string }>();
 
 /** Binds what is new; a plan with recurring amounts opens its first period, so that fees fall due also without usage. */
-function followRules(state: AccountState, message: RulesChanged, context: SettlementContext, at: Recorded): Decision<AccountEvent> {
+function followRules(
+  state: AccountState,
+  message: RulesChanged,
+  context: SettlementContext,
+  at: Recorded,
+): Decision<AccountEvent> {
   if ((context.contractRevision(message.ns, message.account) ?? -1) < message.sourceRevision) {
     return { kind: "wait", reason: "the catalogue has not read this contract event yet" };
   }

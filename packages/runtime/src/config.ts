@@ -57,7 +57,9 @@ export class ConfigError extends Error {
 
 /** Reads the configuration. Throws a `ConfigError` that lists all problems. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
-  const given = Object.fromEntries(Object.entries(environment).filter(([name, value]) => name.startsWith("RERATE_") && value !== ""));
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([name, value]) => name.startsWith("RERATE_") && value !== ""),
+  );
   const result = configSchema.safeParse(given);
   if (!result.success) {
     const problems = result.error.issues.map(({ path, message }) => `  ${path.join(".")}: ${message}`);

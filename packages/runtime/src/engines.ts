@@ -7,7 +7,15 @@
 import { createEmbeddedEventStore, type LocalEventStore } from "@rerate/event-store";
 import { createSqliteCache, type WorkerCache } from "@rerate/flow";
 import { createEmbeddedBus, type LogTopic, type MessageBus, type TopicCodec } from "@rerate/message-bus";
-import { createGroupCommit, lockDirectory, openDatabase, openReadOnly, type Database, type DirectoryLock, type LockHolder } from "@rerate/sqlite";
+import {
+  createGroupCommit,
+  lockDirectory,
+  openDatabase,
+  openReadOnly,
+  type Database,
+  type DirectoryLock,
+  type LockHolder,
+} from "@rerate/sqlite";
 import { join } from "node:path";
 import { defer, systemClock } from "./clock.ts";
 

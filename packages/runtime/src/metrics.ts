@@ -41,7 +41,10 @@ export function createMetrics(): MetricsRegistry {
   return {
     forService: (service) => ({
       count(name, by, labels = {}) {
-        counter(`rerate_${name}_total`, `Worker counter: ${name.replaceAll("_", " ")}.`, ["service", ...Object.keys(labels)]).inc({ service, ...labels }, by);
+        counter(`rerate_${name}_total`, `Worker counter: ${name.replaceAll("_", " ")}.`, ["service", ...Object.keys(labels)]).inc(
+          { service, ...labels },
+          by,
+        );
       },
       gauge(name, value) {
         gauge(`rerate_${name}`, `Worker gauge: ${name.replaceAll("_", " ")}.`).set({ service }, value);

@@ -1,7 +1,14 @@
 /**
  * A data directory opened by people instead of a server: to audit it beside a running server, to build its read models again, to copy it.
  */
-import { alterStoredText, copyLog, createEmbeddedEventStore, type Alteration, type LocalEventStore, type StoredEvent } from "@rerate/event-store";
+import {
+  alterStoredText,
+  copyLog,
+  createEmbeddedEventStore,
+  type Alteration,
+  type LocalEventStore,
+  type StoredEvent,
+} from "@rerate/event-store";
 import { lockDirectory, openDatabase, openReadOnly, type Database } from "@rerate/sqlite";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
@@ -29,7 +36,11 @@ export function openCacheReadOnly(dataDirectory: string): Database | undefined {
 }
 
 /** Log and read models for building the latter again. Throws a `DirectoryHeldError` while a server runs on the directory. */
-export function openForRebuild(dataDirectory: string): { readonly eventStore: LocalEventStore; readonly cache: Database; close(): Promise<void> } {
+export function openForRebuild(dataDirectory: string): {
+  readonly eventStore: LocalEventStore;
+  readonly cache: Database;
+  close(): Promise<void>;
+} {
   requireLedger(dataDirectory);
   const locked = lockDirectory(dataDirectory, {});
   if (locked.kind === "held") throw new DirectoryHeldError(dataDirectory, locked.holder);

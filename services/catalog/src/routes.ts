@@ -44,7 +44,7 @@ import type { KeyRing } from "./key-ring.ts";
 export interface CatalogDeps {
   readonly record: Record;
   /** Views of the log that this process keeps. */
-  readonly catalogue: Pick<Catalogue, "contract" | "documents" | "document">;
+  readonly catalogue: Pick<Catalogue, "contract" | "documents">;
   readonly keys: Pick<KeyRing, "list">;
   /** Resolves when the views have seen everything that was recorded before the call. */
   readonly caughtUp: () => Promise<void>;

@@ -62,8 +62,12 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
       },
       {
         topic: "contract.changed",
+        isHint: true,
         codec: topicCodec("contract.changed"),
-        read: (body) => ({ ...(body as Omit<Extract<SettlementMessage, { kind: "rules-changed" }>, "kind">), kind: "rules-changed" }),
+        read: (body) => ({
+          ...(body as Omit<Extract<SettlementMessage, { kind: "rules-changed" }>, "kind">),
+          kind: "rules-changed",
+        }),
       },
     ],
     outputs: [
@@ -87,7 +91,7 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
 
   /** Page by page, as long as something is mended. */
   async function retryAll(which: { readonly ns: string; readonly account: string; readonly reason: string }): Promise<void> {
-    for (let mended = 1; mended > 0; ) ({ mended } = await worker.retryParked(which));
+    for (let mended = 1; mended > 0;) ({ mended } = await worker.retryParked(which));
   }
 
   return worker;

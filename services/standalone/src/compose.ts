@@ -28,7 +28,13 @@ import {
   type MetricsRegistry,
 } from "@rerate/runtime";
 import * as books from "@rerate/service-books";
-import { createCatalogService, createKeyRing, routes as catalogRoutes, type CatalogService, type KeyRing } from "@rerate/service-catalog";
+import {
+  createCatalogService,
+  createKeyRing,
+  routes as catalogRoutes,
+  type CatalogService,
+  type KeyRing,
+} from "@rerate/service-catalog";
 import * as ingest from "@rerate/service-ingest";
 import * as signals from "@rerate/service-outcome-signal";
 import { createOutcomeSignalService, outcomeSignalTopics } from "@rerate/service-outcome-signal";

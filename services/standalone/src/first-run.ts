@@ -145,7 +145,7 @@ async function* mapRows<Body>(path: string, map: (row: CsvRow) => Body | undefin
 
 /** Waits until every message has been decided and every event is in the read models. */
 async function settled({ engines, workers, projector }: Standalone): Promise<void> {
-  for (let quiet = 0; quiet < 2; ) {
+  for (let quiet = 0; quiet < 2;) {
     const lags = await Promise.all(Object.keys(workers).map((group) => engines.bus.lag(group)));
     const behind = lags.flat().reduce((sum, { lag }) => sum + lag, 0);
     quiet = behind === 0 ? quiet + 1 : 0;

@@ -3,7 +3,15 @@
  * the published expectations, and leaves the ledger serving on loopback.
  */
 import { PortInUseError } from "@rerate/http";
-import { ConfigError, createLifecycle, createLogger, DirectoryHeldError, onStopSignal, readConfig, type Config } from "@rerate/runtime";
+import {
+  ConfigError,
+  createLifecycle,
+  createLogger,
+  DirectoryHeldError,
+  onStopSignal,
+  readConfig,
+  type Config,
+} from "@rerate/runtime";
 import { composeStandalone } from "./compose.ts";
 import { firstRun, type FirstRunResult } from "./first-run.ts";
 import { createProgress, printHelp, printResult, printServing, summaryOf } from "./print.ts";
@@ -94,7 +102,9 @@ function explain(error: unknown): number {
     return 3;
   }
   if (error instanceof PortInUseError) {
-    process.stderr.write(`Port ${error.port} on ${error.host} is in use by another program. Set RERATE_PORT to a free one, for example RERATE_PORT=0.\n`);
+    process.stderr.write(
+      `Port ${error.port} on ${error.host} is in use by another program. Set RERATE_PORT to a free one, for example RERATE_PORT=0.\n`,
+    );
     return 4;
   }
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);

@@ -16,7 +16,11 @@ export function readyChecks(workers: Workers, projector: Projector): ReadyCheck[
   const services = Object.entries(workers).map(([name, worker]) => {
     const { state, quarantined } = worker.status();
     const ok = state === "running" && quarantined.length === 0;
-    return { name, ok, ...(ok ? {} : { detail: quarantined.length > 0 ? `${quarantined.length} streams are quarantined` : state }) };
+    return {
+      name,
+      ok,
+      ...(ok ? {} : { detail: quarantined.length > 0 ? `${quarantined.length} streams are quarantined` : state }),
+    };
   });
   const { running, failure } = projector.status();
   return [...services, { name: "projections", ok: running, ...(failure === undefined ? {} : { detail: String(failure) }) }];

@@ -25,7 +25,8 @@ export function createProgress(json: boolean): ProgressLine {
       else process.stderr.write(`${name}\n`);
     },
     at(count) {
-      if (live) write(`${name}: ${count.toLocaleString("en")}${total === undefined ? "" : ` of about ${total.toLocaleString("en")}`}`);
+      if (live)
+        write(`${name}: ${count.toLocaleString("en")}${total === undefined ? "" : ` of about ${total.toLocaleString("en")}`}`);
     },
     done() {
       if (live) write("");

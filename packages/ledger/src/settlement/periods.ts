@@ -1,9 +1,10 @@
 /**
- * The close of a period: base fee, fees without usage (P(0)), true-up to a minimum and cap, as entries of their own.
+ * The close of a period: base fee, true-up to a minimum and cap, as entries of their own. Charge models price nothing at a
+ * quantity of zero: a fee without usage is the plan's base fee.
  *
  * Entries for late facts re-open nothing: their true-up difference is posted with them (`adjustLate`).
  */
-import { isZero, round, ZERO, type Fraction } from "@rerate/money";
+import { round, ZERO, type Fraction } from "@rerate/money";
 import { nextPeriod, periodOf, type CompiledAmount, type CompiledPlan } from "@rerate/pricing";
 import type { AccountEvent, Entry } from "../account-events.ts";
 import type { Deadline, Decision } from "../decider.ts";
@@ -76,24 +77,9 @@ function bookFees(draft: Draft, plan: CompiledPlan, posting: Posting): Entry[] {
   const entries: Entry[] = [];
   if (plan.baseFee !== undefined) {
     const { id, unit, atoms } = plan.baseFee;
-    entries.push(bookAmount(draft, { id, unit }, "fee", { n: atoms, d: 1n }, posting, [`base fee of the period`]));
-  }
-  for (const item of plan.items) {
-    const fee = feeWithoutUsage(() => item.price("", "", ZERO));
-    if (fee === undefined || isZero(fee)) continue;
-    entries.push(bookAmount(draft, item, "fee", fee, posting, [`fee without usage of ${item.id}: P(0)`]));
+    entries.push(bookAmount(draft, { id, unit }, "fee", { n: atoms, d: 1n }, posting, ["base fee of the period"]));
   }
   return entries;
-}
-
-/** Items whose price depends on a cell have no fee of their own. */
-function feeWithoutUsage(price: () => Fraction): Fraction | undefined {
-  try {
-    return price();
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }
 
 function bookAmount(
