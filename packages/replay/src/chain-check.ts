@@ -6,7 +6,15 @@
  */
 import { FIRST_LINK, type EventStore, type Position, type StoredEvent } from "@rerate/event-store";
 import { hash } from "node:crypto";
-import { createCatalogue, decodeEvent, parseStreamName, type Catalogue, type Category } from "@rerate/ledger";
+import {
+  createCatalogue,
+  decodeEvent,
+  documentHash,
+  parseStreamName,
+  type Catalogue,
+  type Category,
+  type DocumentPublished,
+} from "@rerate/ledger";
 import type { Problem } from "./problem.ts";
 import { linkOf, parseSeal } from "./seal.ts";
 
@@ -108,10 +116,19 @@ function foldDocument(catalogue: Catalogue, stored: StoredEvent, onProblem: (pro
   try {
     const event = decodeEvent(category, { stream: stored.stream, type: stored.type, data: stored.data });
     const seal = parseSeal(stored.metadata);
+    if (event.type === "DocumentPublished") checkHash(event.data, stored, onProblem);
     if (seal !== undefined) catalogue.apply(stored.stream, stored.revision, seal.recordedAt, event);
   } catch (error) {
     onProblem({ kind: "unreadable", stream: stored.stream, revision: stored.revision, message: String(error) });
   }
+}
+
+/** A document is named by its content; another content under the name would reprice everything that cites it. */
+function checkHash(published: DocumentPublished, { stream, revision }: StoredEvent, onProblem: (problem: Problem) => void): void {
+  const recomputed = documentHash(published.document);
+  if (recomputed === published.hash) return;
+  const message = `the content of ${published.kind} ${published.id} is not what its hash names`;
+  onProblem({ kind: "decision", stream, revision, field: "hash", recorded: published.hash, recomputed, message });
 }
 
 /** The streams of a category in the order in which they begin. */

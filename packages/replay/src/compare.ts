@@ -7,6 +7,8 @@ import type { EventStore } from "@rerate/event-store";
 import { formatAmount } from "@rerate/money";
 import {
   compile,
+  documentHash,
+  priceListsOf,
   decodeEvent,
   parseStreamName,
   SETTLEMENT_REVISION,
@@ -19,17 +21,11 @@ import { scanLog, streamsOf } from "./chain-check.ts";
 import { readFrame, rerateAccount, type ReratedFact, type ReratePlan } from "./rerate-account.ts";
 import { openStreamWindow } from "./stream-window.ts";
 
-/** A document with its content hash. */
-export interface HashedDocument<Document> {
-  readonly hash: string;
-  readonly document: Document;
-}
-
 export interface CompareOptions {
   readonly eventStore: Pick<EventStore, "readAll" | "readForward">;
-  readonly plan: HashedDocument<PlanDocument>;
+  readonly plan: PlanDocument;
   /** By the names that the plan uses. Names that are missing here are taken from the log, in their latest version. */
-  readonly priceLists?: Readonly<Record<string, HashedDocument<PriceListDocument>>>;
+  readonly priceLists?: Readonly<Record<string, PriceListDocument>>;
   /** Only these accounts. Default: all. */
   readonly accounts?: readonly string[];
   /** Namespace of the accounts. Default: all. */
@@ -96,7 +92,7 @@ const EXAMPLES = 10;
 
 /** Rejects when the plan uses a price list that is neither given nor in the log. */
 export async function compare(options: CompareOptions): Promise<CompareReport> {
-  const { eventStore, plan: given, largest = 20, onProgress } = options;
+  const { eventStore, largest = 20, onProgress } = options;
   let chainProblems = 0;
   const scan = await scanLog({ eventStore, onProblem: () => void (chainProblems += 1) });
   const plan = planOf(
@@ -120,8 +116,8 @@ export async function compare(options: CompareOptions): Promise<CompareReport> {
   }
   return {
     log: scan.head,
-    plan: given.hash,
-    planId: given.document.id,
+    plan: plan.hash,
+    planId: plan.id,
     priceLists: plan.priceLists,
     engine: `settlement@${SETTLEMENT_REVISION}`,
     events: scan.events,
@@ -139,30 +135,24 @@ function planOf(
   { plan, priceLists = {}, ns = "default" }: CompareOptions,
   publishedList: (ns: string, name: string) => { readonly hash: string; readonly document: unknown } | undefined,
 ): ReratePlan {
-  const documents = new Map<string, unknown>([[plan.hash, plan.document]]);
+  const planHash = documentHash(plan);
+  const documents = new Map<string, unknown>([[planHash, plan]]);
   const hashes: Record<string, string> = {};
-  for (const name of priceListNames(plan.document)) {
-    const list = priceLists[name] ?? publishedList(ns, name);
-    if (list === undefined)
-      throw new Error(`plan ${plan.document.id} uses the price list "${name}": give it, or publish it first`);
+  for (const name of priceListsOf(plan)) {
+    const given = priceLists[name];
+    const list = given === undefined ? publishedList(ns, name) : { hash: documentHash(given), document: given };
+    if (list === undefined) throw new Error(`plan ${plan.id} uses the price list "${name}": give it, or publish it first`);
     documents.set(list.hash, list.document);
     hashes[name] = list.hash;
   }
-  const compiled = compile(plan.hash, hashes, (hash) => documents.get(hash));
-  if (compiled === undefined) throw new Error(`plan ${plan.document.id} cannot be compiled: a document is missing`);
+  const compiled = compile(planHash, hashes, (hash) => documents.get(hash));
+  if (compiled === undefined) throw new Error(`plan ${plan.id} cannot be compiled: a document is missing`);
   return {
-    hash: plan.hash,
-    id: plan.document.id,
+    hash: planHash,
+    id: plan.id,
     priceLists: hashes,
-    plan: (hash) => (hash === plan.hash ? compiled : undefined),
+    plan: (hash) => (hash === planHash ? compiled : undefined),
   };
-}
-
-function priceListNames(plan: PlanDocument): string[] {
-  const names = (plan.items ?? []).flatMap((item) =>
-    "priceList" in item && typeof item.priceList === "string" ? [item.priceList] : [],
-  );
-  return [...new Set(names)].sort();
 }
 
 interface Findings {

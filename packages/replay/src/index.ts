@@ -6,9 +6,9 @@ export {
   type ComparedUnit,
   type CompareOptions,
   type CompareReport,
-  type HashedDocument,
 } from "./compare.ts";
 export { describeProblem, type Problem, type ProblemKind } from "./problem.ts";
+export { readModelsOf, rebuildReadModels } from "./read-models.ts";
 export { recordedAtOf } from "./seal.ts";
 export type { BalanceLine } from "./trial-balance.ts";
 export {

@@ -209,6 +209,14 @@ describe("verify", () => {
     expect(report.problems[0]).toMatchObject({ kind: "decision", stream: OUTCOME, revision, field: "decided.verdict" });
   });
 
+  test("sees a plan whose prices were changed under its hash", async () => {
+    const stream = streamName("document", "default", "plan:tokens");
+    const forged = changed(stream, 0, (event) => ({ ...event, data: event.data.replace('"input":"10"', '"input":"9"') }));
+    const report = await verify({ eventStore: await logOf(resealed(forged)) });
+    expect(report.problems[0]).toMatchObject({ kind: "decision", stream, revision: 0, field: "hash" });
+    expect(report.problems.find((problem) => problem.stream === ACCOUNT)).toMatchObject({ entry: 1, field: "entries[0].atoms" });
+  });
+
   test("counts what has not been passed on yet as pending, not as an error", async () => {
     const report = await verify({ eventStore: await logOf(history.filter(({ stream }) => stream !== WALLET)) });
     expect(report.ok).toBe(true);

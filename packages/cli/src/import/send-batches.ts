@@ -35,7 +35,15 @@ export interface ImportCounts {
   readonly reasons: readonly string[];
 }
 
-export const NO_COUNTS: ImportCounts = { sent: 0, accepted: 0, recorded: 0, duplicates: 0, parked: 0, unanswered: 0, reasons: [] };
+export const NO_COUNTS: ImportCounts = {
+  sent: 0,
+  accepted: 0,
+  recorded: 0,
+  duplicates: 0,
+  parked: 0,
+  unanswered: 0,
+  reasons: [],
+};
 
 const BATCH = 1_000;
 const IN_FLIGHT = 4;
@@ -81,7 +89,10 @@ export async function sendInBatches<Body>(bodies: AsyncIterable<Body>, options: 
   return counts;
 }
 
-async function sendAgain<Body>(batch: readonly Body[], { send, sleep, pausesMs = PAUSES_MS }: BatchOptions<Body>): Promise<ReceiptRead> {
+async function sendAgain<Body>(
+  batch: readonly Body[],
+  { send, sleep, pausesMs = PAUSES_MS }: BatchOptions<Body>,
+): Promise<ReceiptRead> {
   for (const pauseMs of pausesMs) {
     try {
       return await send(batch);
@@ -99,7 +110,9 @@ function addReceipt(counts: ImportCounts, sent: number, receipt: ReceiptRead): I
   const recorded = count("recorded", "ignored");
   const duplicates = count("duplicate");
   const parked = count("parked", "conflict");
-  const reasons = answers.flatMap(({ status, id, detail }) => (status === "parked" || status === "conflict" ? [`${id}: ${detail ?? status}`] : []));
+  const reasons = answers.flatMap(({ status, id, detail }) =>
+    status === "parked" || status === "conflict" ? [`${id}: ${detail ?? status}`] : [],
+  );
   return {
     sent: counts.sent + sent,
     accepted: counts.accepted + receipt.accepted,

@@ -36,7 +36,9 @@ export function traceUsage(trace: TraceName, options: TraceOptions): UsageMapper
   const { account, source, provider, model, at } = options;
   const { begins } = TRACES[trace];
   if (begins === undefined && at === undefined)
-    throw new RangeError(`the ${trace} trace has offsets only: say where its beginning is placed, for example --at 2025-06-09T23:30:00Z`);
+    throw new RangeError(
+      `the ${trace} trace has offsets only: say where its beginning is placed, for example --at 2025-06-09T23:30:00Z`,
+    );
   return (row) => {
     const id = required(row, "event_id");
     const cached = row.fields["cached_input_tokens"] ?? "";
@@ -64,7 +66,8 @@ function placed(row: CsvRow, begins: Instant | undefined, at: Instant | undefine
   const text = row.fields["ts_utc"] ?? "";
   if (text === "") {
     const offset = required(row, "offset_ms");
-    if (!/^\d{1,12}$/.test(offset)) throw new RowError(`line ${row.line}: offset_ms "${offset}" is no whole number of milliseconds`);
+    if (!/^\d{1,12}$/.test(offset))
+      throw new RowError(`line ${row.line}: offset_ms "${offset}" is no whole number of milliseconds`);
     return plus(at ?? instant("1970-01-01T00:00:00Z"), BigInt(offset) * 1_000_000n);
   }
   const time = parseInstant(text);
@@ -107,14 +110,17 @@ const MAPPABLE = new Set<string>(USAGE_FIELDS);
 export function mappedUsage({ columns, fixed, account, source }: ColumnMap): UsageMapper {
   for (const field of [...Object.keys(columns), ...Object.keys(fixed)]) {
     if (!MAPPABLE.has(field) && !/^(quantity|dim)\../.test(field))
-      throw new RangeError(`"${field}" is no field of a usage event. There are ${USAGE_FIELDS.join(", ")}, quantity.NAME and dim.NAME`);
+      throw new RangeError(
+        `"${field}" is no field of a usage event. There are ${USAGE_FIELDS.join(", ")}, quantity.NAME and dim.NAME`,
+      );
   }
   return (row) => {
     const values = valuesOf(row, columns, fixed);
     const id = values.get("id") ?? "";
     if (id === "") throw new RowError(`line ${row.line}: no id. Map a column to it, for example --map id=request_id`);
     const subject = values.get("account") ?? account?.(id) ?? "";
-    if (subject === "") throw new RowError(`line ${row.line}: no account. Map a column to it, or use --accounts N or --account NAME`);
+    if (subject === "")
+      throw new RowError(`line ${row.line}: no account. Map a column to it, or use --accounts N or --account NAME`);
     const time = values.get("time");
     return {
       specversion: "1.0",
@@ -133,7 +139,8 @@ function valuesOf(row: CsvRow, columns: ColumnMap["columns"], fixed: ColumnMap["
   for (const field of USAGE_FIELDS) setText(values, field, row.fields[field] ?? "");
   for (const [field, column] of Object.entries(columns)) {
     const text = row.fields[column];
-    if (text === undefined) throw new RowError(`line ${row.line}: there is no column "${column}". There are ${Object.keys(row.fields).join(", ")}`);
+    if (text === undefined)
+      throw new RowError(`line ${row.line}: there is no column "${column}". There are ${Object.keys(row.fields).join(", ")}`);
     values.delete(field);
     setText(values, field, text);
   }
@@ -158,7 +165,8 @@ function dataOf(row: CsvRow, values: ReadonlyMap<string, string>): NonNullable<U
     else plain[field] = text;
   }
   const attempt = values.get("attempt");
-  if (attempt !== undefined && !/^[1-9]\d{0,5}$/.test(attempt)) throw new RowError(`line ${row.line}: attempt "${attempt}" is no whole number from 1`);
+  if (attempt !== undefined && !/^[1-9]\d{0,5}$/.test(attempt))
+    throw new RowError(`line ${row.line}: attempt "${attempt}" is no whole number from 1`);
   return {
     ...plain,
     ...(attempt === undefined ? {} : { attempt: Number(attempt) }),

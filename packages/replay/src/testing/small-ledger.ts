@@ -6,6 +6,7 @@ import { hash } from "node:crypto";
 import { instant, type Instant } from "@rerate/money";
 import {
   createCatalogue,
+  documentHash,
   encodeEvent,
   ledgerEntriesOf,
   outcome,
@@ -137,7 +138,7 @@ export async function smallLedger(): Promise<SmallLedger> {
   return {
     eventStore,
     async publish(kind, id, document) {
-      const named = hash("sha256", JSON.stringify(document), "hex");
+      const named = documentHash(document);
       const data = { kind, id, hash: named, effectiveFrom: START, document };
       await record(streamName("document", "default", `${kind}:${id}`), { type: "DocumentPublished", data });
       return named;

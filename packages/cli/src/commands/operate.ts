@@ -1,0 +1,121 @@
+/**
+ * `rerate status` and `rerate parked`: is everything well, and what waits for people.
+ */
+import type { Command } from "commander";
+import { examples, whole, type Act } from "../command-line.ts";
+import { EXIT } from "../failure.ts";
+import { table } from "../terminal.ts";
+
+interface ParkedOptions {
+  readonly account?: string;
+  readonly reason?: string;
+  readonly service?: string;
+  readonly limit: number;
+}
+
+export function addOperateCommands(program: Command, act: Act): void {
+  program
+    .command("status")
+    .description("whether the server is well; ends with 1 when it is not ready")
+    .addHelpText("after", examples("status"))
+    .action(async (_options: object, command: Command) =>
+      act(command, async ({ client, terminal }) => {
+        const read = await client.status();
+        terminal.result(read, () => [
+          `${read.ready ? "ready" : "NOT READY"}, version ${read.version}, up since ${read.startedAt}, namespace ${read.namespace}`,
+          ...table(
+            ["check", "state", "detail"],
+            read.checks.map(({ name, ok, detail }) => [name, ok ? "ok" : "FAILED", detail ?? ""]),
+          ),
+          ...(read.lag.some(({ lag }) => lag > 0)
+            ? table(
+                ["group", "topic", "partition", "behind"],
+                read.lag
+                  .filter(({ lag }) => lag > 0)
+                  .map((row) => [row.group, row.topic, String(row.partition), String(row.lag)]),
+              )
+            : ["All topics are read to their end."]),
+          ...(read.parked === 0 ? ["Nothing is parked."] : [`${read.parked} messages are parked: see \`rerate parked list\`.`]),
+          ...read.quarantined.map(({ stream, reason }) => `QUARANTINED ${stream}: ${reason}`),
+        ]);
+        return read.ready ? undefined : EXIT.difference;
+      }),
+    );
+
+  const parked = program.command("parked").description("messages that could not be recorded as they are");
+
+  parked
+    .command("list")
+    .description("list parked messages")
+    .option("--account <name>", "of one account")
+    .option("--reason <reason>", "for one reason, such as missing-price")
+    .option("--service <name>", "of one service")
+    .option("--limit <n>", "at most so many", whole, 100)
+    .addHelpText("after", examples("parked list --reason unknown-account"))
+    .action(async (options: ParkedOptions, command: Command) =>
+      act(command, async ({ client, terminal }) => {
+        const read = await client.parked(options);
+        terminal.result(read, () => [
+          ...table(
+            ["id", "account", "reason", "detail", "since"],
+            read.parked.map((row) => [row.id, row.account, row.reason, row.detail, row.parkedAt]),
+          ),
+          `${read.count} in all`,
+        ]);
+        return undefined;
+      }),
+    );
+
+  parked
+    .command("show <id>")
+    .description("show a parked message")
+    .addHelpText("after", examples("parked show 17"))
+    .action(async (id: string, _options: object, command: Command) =>
+      act(command, async ({ client, terminal }) => {
+        const read = await client.parkedMessage(id);
+        terminal.result(read, () => [
+          `${read.id}: ${read.reason}: ${read.detail} (${read.service}, ${read.topic}, since ${read.parkedAt})`,
+          read.body === undefined ? `${read.bytesBase64} (base64: it does not decode)` : JSON.stringify(read.body, undefined, 2),
+        ]);
+        return undefined;
+      }),
+    );
+
+  parked
+    .command("retry [id]")
+    .description("try a parked message again, or with --all everything that is listed under the same options")
+    .option("--all", "every parked message that the other options select")
+    .option("--account <name>", "of one account")
+    .option("--reason <reason>", "for one reason")
+    .option("--service <name>", "of one service")
+    .option("--limit <n>", "at most so many", whole, 1000)
+    .addHelpText("after", examples("parked retry 17", "parked retry --all --reason unknown-account"))
+    .action(async (id: string | undefined, { all, ...options }: ParkedOptions & { readonly all?: true }, command: Command) =>
+      act(command, async ({ client, terminal }) => {
+        if ((id === undefined) === (all === undefined)) command.error("error: name one message, or give --all");
+        const ids = id === undefined ? (await client.parked(options)).parked.map((row) => row.id) : [id];
+        const answers: { readonly id: string; readonly status: string }[] = [];
+        for (const each of ids) {
+          answers.push(await client.retryParked(each));
+          terminal.progress(`${answers.length} of ${ids.length}`);
+        }
+        const left = answers.filter(({ status }) => status === "parked").length;
+        terminal.result({ retried: answers.length, parked: left, answers }, () => [
+          `${answers.length - left} of ${answers.length} are through; ${left} stay parked.`,
+        ]);
+        return left === 0 ? undefined : EXIT.difference;
+      }),
+    );
+
+  parked
+    .command("erase <id>")
+    .description("erase a parked message's bytes for good; its identity and reason stay noted in the log")
+    .addHelpText("after", examples("parked erase 17"))
+    .action(async (id: string, _options: object, command: Command) =>
+      act(command, async ({ client, terminal }) => {
+        await client.eraseParked(id);
+        terminal.result({ id, status: "erased" }, () => [`${id} is erased.`]);
+        return undefined;
+      }),
+    );
+}
