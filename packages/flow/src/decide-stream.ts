@@ -144,17 +144,18 @@ export function createStreamDecider<State, Message, Event extends DomainEvent, C
       case "park":
         record(work, held, decision.events, at);
         keep(work, until, decision);
-        return undefined;
+        break;
       case "skip":
         keep(work, until, decision);
-        return undefined;
+        break;
       case "wait":
         work.standing = "waiting";
         work.problem = decision.reason;
-        return undefined;
+        break;
       case "gap":
         return { kind: "gap", sourceStream: decision.sourceStream, fromRevision: decision.fromRevision };
     }
+    return undefined;
   }
 
   function advanceOpen(work: StreamWork, held: Held<State>, context: Context, now: string): Blocked | undefined {

@@ -54,8 +54,8 @@ export function createFiring(options: FiringOptions, deadlines: Deadlines, consu
     const marks = outputs.map(({ topic, inputs }) => ({ topic, upTo: readUpTo(inputs, now) }));
     const before = readUpTo(topics, now) ?? LOOK_UP_ONLY;
     const postponed: StreamDeadline[] = [];
-    while (!stopped) {
-      const streams = deadlines.takeDue(before, limits.deadlineStreams);
+    for (;;) {
+      const streams = stopped ? [] : deadlines.takeDue(before, limits.deadlineStreams);
       if (streams.length === 0) break;
       postponed.push(...(await options.fire(streams, before)));
     }
@@ -75,21 +75,20 @@ export function createFiring(options: FiringOptions, deadlines: Deadlines, consu
       return;
     }
     lookAgain = false;
-    running = fireAndMark()
-      .then(
-        () => {
-          failures = 0;
-        },
-        (error: unknown) => {
-          failures += 1;
-          options.log.warn({ service: options.name, err: error }, "deadlines could not be fired; they are tried again");
-        },
-      )
-      .then(() => {
-        running = undefined;
-        if (lookAgain && failures === 0) look();
-        else setTimer();
-      });
+    running = fireOnce();
+  }
+
+  async function fireOnce(): Promise<void> {
+    try {
+      await fireAndMark();
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      options.log.warn({ service: options.name, err: error }, "deadlines could not be fired; they are tried again");
+    }
+    running = undefined;
+    if (lookAgain && failures === 0) look();
+    else setTimer();
   }
 
   function setTimer(): void {

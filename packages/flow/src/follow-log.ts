@@ -93,7 +93,8 @@ export async function followLog(options: FollowOptions): Promise<Follower> {
       return position;
     },
     async caughtUp() {
-      while (!stopped) {
+      for (;;) {
+        if (stopped) return;
         const next = Promise.withResolvers<void>();
         waiters.push(next.resolve);
         const ahead = await eventStore.readAll({ after: position, maxCount: 1, ...filter });

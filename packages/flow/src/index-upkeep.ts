@@ -52,6 +52,8 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
   limits: Limits,
   states: StateCache<State>,
   deadlines: Deadlines,
+  /** The caches can't be written: the worker must end. */
+  onFailure: (error: unknown) => void,
 ): IndexUpkeep {
   const { codec, decider, eventStore, prefixes, defer, log, metrics } = options;
   const { index } = options.cache;
@@ -77,18 +79,23 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
     await index.save(at, { whole, pause });
   }
 
-  /** Adds what others appended; what this worker holds is covered up to its last append. */
+  /**
+   * Adds what others appended; what this worker holds is covered up to its last append. Deadlines of streams with events that
+   * no finished round here has seen are stored as unknown.
+   */
   function coverPage(events: readonly StoredEvent[]): void {
     const foreign = new Map<string, StoredEvent[]>();
     for (const event of events) {
-      if ((states.peek(event.stream)?.committed ?? -1) >= event.revision) continue;
+      const held = states.peek(event.stream);
+      if (held !== undefined && held.uses > 0) deadlines.loosen(event.stream);
+      if (held !== undefined && held.committed >= event.revision) continue;
       const list = foreign.get(event.stream);
       if (list === undefined) foreign.set(event.stream, [event]);
       else list.push(event);
     }
     for (const [stream, list] of foreign) {
       const decoded = list.map((event) => codec.decode(event));
-      cover(index, decider, index.numberOf(stream), list, decoded);
+      if (cover(index, decider, index.numberOf(stream), list, decoded) > 0) deadlines.set(stream, UNKNOWN);
     }
   }
 
@@ -106,6 +113,7 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
     } catch (error) {
       // A batch that is half written is neither in memory nor in the file.
       failure = { error };
+      onFailure(error);
       throw error;
     }
     metrics.gauge("unsaved_keys", index.unsaved);

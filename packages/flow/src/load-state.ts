@@ -98,7 +98,7 @@ export function createStateLoader<State, Event extends DomainEvent>(options: Loa
 
 /**
  * Adds the keys of consecutive events of one stream that the index does not cover yet. It covers a prefix of every stream,
- * so one event that it knows vouches for all before it.
+ * so one event that it knows vouches for all before it. Returns how many events it did not know.
  */
 export function cover<Event>(
   index: IdentityIndex,
@@ -106,7 +106,7 @@ export function cover<Event>(
   streamId: number,
   page: readonly StoredEvent[],
   events: readonly Event[],
-): void {
+): number {
   const keys = events.map((event) => decider.keysOf(event));
   let from = events.length;
   for (; from > 0; from--) {
@@ -117,6 +117,7 @@ export function cover<Event>(
   for (let i = from; i < events.length; i++) {
     for (const { key, tag } of keys[i] ?? []) index.add(streamId, key, page[i]?.revision ?? 0, tag);
   }
+  return events.length - from;
 }
 
 function unlessBroken<State, Result>(held: Held<State>, work: () => Result): Result {

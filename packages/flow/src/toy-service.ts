@@ -76,13 +76,14 @@ export const toyDecider: Decider<ToyState, ToyMessage, ToyEvent, ToyContext> = {
         state.total += event.data.amount;
         state.forwarded = event.data.number;
         state.sourceRevision = event.data.revision;
-        return state;
+        break;
       case "TimedOut":
         delete state.open[event.data.id];
-        return state;
+        break;
       case "Noted":
-        return state;
+        break;
     }
+    return state;
   },
   needs: (_state, message) =>
     message.kind === "add"
@@ -165,7 +166,7 @@ export const jsonCodec: TopicCodec = {
   },
 };
 
-export const shardOf = (account: string): number => [...account].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 256, 7);
+export const shardOf = (account: string): number => Buffer.from(account).reduce((sum, byte) => (sum * 31 + byte) % 256, 7);
 export const streamOf = (account: string, category = "toy"): string =>
   `${category}-${shardOf(account).toString(16).padStart(2, "0")}.default.${account}`;
 

@@ -271,7 +271,10 @@ describe("numbers without gaps", () => {
       source: streamOf("a"),
       revision: number - 1,
     }));
-    await world.bus.publish("toy.in", lossy.map((body) => message(body)));
+    await world.bus.publish(
+      "toy.in",
+      lossy.map((body) => message(body)),
+    );
     await world.time.pass(5_000);
     const events = await eventsOf(world, streamOf("a", "follow"));
     expect(events.reduce((sum, { type, data }) => sum + (type === "Forwarded" ? data.amount : 0), 0)).toBe(45);
@@ -442,7 +445,9 @@ test("whatever the limits, the order of faults and the duplicates, the same even
         unsavedKeys: fc.integer({ min: 1, max: 20 }),
         pageEvents: fc.integer({ min: 1, max: 5 }),
       }),
-      fc.array(fc.record({ account: fc.constantFrom("a", "b", "e", "i"), id: fc.integer({ min: 0, max: 15 }) }), { maxLength: 60 }),
+      fc.array(fc.record({ account: fc.constantFrom("a", "b", "e", "i"), id: fc.integer({ min: 0, max: 15 }) }), {
+        maxLength: 60,
+      }),
       fc.array(fc.constantFrom("fine", "down", "lost", "unknown", "partial"), { maxLength: 20 }),
       async (limits, facts, faults) => {
         const world = surroundings(createMemoryEventStore());

@@ -267,7 +267,7 @@ export function createWorker<State, Message extends object, Event extends Domain
       state = "catching-up";
       await forgetForeignCaches(options);
       deadlines = createDeadlines(options.cache.deadlines);
-      upkeep = createIndexUpkeep(options, limits, states, deadlines);
+      upkeep = createIndexUpkeep(options, limits, states, deadlines, finished.reject);
       await upkeep.catchUp();
       state = "running";
       const topics = [...inputs.keys()];
