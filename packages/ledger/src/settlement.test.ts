@@ -171,7 +171,7 @@ describe("settlement", () => {
         account.when(facts[index] as UsageAccepted, NOW);
         account.restart();
       }
-      expect(total(account.events), order.join()).toBe("3");
+      expect([order.join(), total(account.events)]).toEqual([order.join(), "3"]);
     }
   });
 
@@ -289,7 +289,7 @@ describe("verdicts", () => {
       const { when, events } = book({ p: CREDITS }, [["2026-01-01T00:00:00Z", "p"]]);
       when(usage("r1"), NOW);
       when(verdict("r1", 1, { score: `${q}/100` }), NOW);
-      expect(total(events), q).toBe(String(10 - refund - bonus));
+      expect([q, total(events)]).toEqual([q, String(10 - refund - bonus)]);
     }
     number = 0;
     const { when, events } = book({ p: CREDITS }, [["2026-01-01T00:00:00Z", "p"]]);

@@ -54,14 +54,8 @@ export function createMetrics(): MetricsRegistry {
       counter(name, help, Object.keys(labels)).inc(labels, by);
     },
     observe(name, help, read) {
-      new Gauge({
-        name,
-        help,
-        registers: [registry],
-        collect() {
-          this.set(read());
-        },
-      });
+      const observed = new Gauge({ name, help, registers: [], collect: () => observed.set(read()) });
+      registry.registerMetric(observed);
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -23,11 +23,11 @@ interface Flags {
   readonly help: boolean;
 }
 
-const FLAGS = ["--exit", "--json", "--empty", "--help", "-h"];
+const FLAGS: ReadonlySet<string> = new Set(["--exit", "--json", "--empty", "--help", "-h"]);
 
 /** Runs until a stop signal, or with `--exit` until the totals are known. Sets the exit code; never throws. */
 export async function main(arguments_: readonly string[]): Promise<void> {
-  const unknown = arguments_.filter((argument) => !FLAGS.includes(argument));
+  const unknown = arguments_.filter((argument) => !FLAGS.has(argument));
   const flags: Flags = {
     exit: arguments_.includes("--exit"),
     json: arguments_.includes("--json"),

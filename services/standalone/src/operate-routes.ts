@@ -26,8 +26,6 @@ export interface OperateDeps {
   readonly status: (ns: string) => Promise<StatusRead>;
 }
 
-const DEFAULT_LIMIT = 100;
-
 export function operateRoutes(deps: OperateDeps): RoutePlugin {
   const { bus, retry, decode, status } = deps;
 
@@ -47,7 +45,7 @@ export function operateRoutes(deps: OperateDeps): RoutePlugin {
     query: parkedQuery,
     replies: { 200: parkedListSchema },
     handle: async ({ query, caller }) => {
-      const { limit = DEFAULT_LIMIT, account, reason, service } = query;
+      const { limit, account, reason, service } = query;
       const filter = {
         ns: caller.ns,
         limit,

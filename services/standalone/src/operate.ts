@@ -23,7 +23,14 @@ export function readyChecks(workers: Workers, projector: Projector): ReadyCheck[
     };
   });
   const { running, failure } = projector.status();
-  return [...services, { name: "projections", ok: running, ...(failure === undefined ? {} : { detail: String(failure) }) }];
+  return [
+    ...services,
+    {
+      name: "projections",
+      ok: running,
+      ...(failure === undefined ? {} : { detail: failure instanceof Error ? failure.message : "it ended by itself" }),
+    },
+  ];
 }
 
 /** Tries one parked message again in the service that parked it. */

@@ -5,7 +5,7 @@
 import type { AccountEvent, Entry, UsageContent, UsageRecorded } from "../account-events.ts";
 import type { Answer, Decision, History, ParkReason } from "../decider.ts";
 import type { Identity, UsageAccepted } from "../messages.ts";
-import { Draft, rulesUsed } from "./draft.ts";
+import { rulesUsed, type Draft } from "./draft.ts";
 import { factKey, headKey, identityKey, parkedKey, tagOf } from "./keys.ts";
 import { adjustLate } from "./periods.ts";
 import { bookChange, bookMeasures, measuresOf } from "./rate.ts";

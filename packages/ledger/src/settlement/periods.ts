@@ -8,7 +8,7 @@ import { round, ZERO, type Fraction } from "@rerate/money";
 import { nextPeriod, periodOf, type CompiledAmount, type CompiledPlan } from "@rerate/pricing";
 import type { AccountEvent, Entry } from "../account-events.ts";
 import type { Deadline, Decision } from "../decider.ts";
-import { Draft, rulesUsed, type Posting } from "./draft.ts";
+import { rulesUsed, type Draft, type Posting } from "./draft.ts";
 import { lateUntil, rulesAt, type AccountState, type PeriodState } from "./state.ts";
 
 /** The deadline message of an open period. */

@@ -5,7 +5,7 @@
 import type { AccountEvent, VerdictWaiting } from "../account-events.ts";
 import type { Decision, History } from "../decider.ts";
 import type { OutcomeDecidedMessage } from "../messages.ts";
-import { Draft, rulesUsed } from "./draft.ts";
+import { rulesUsed, type Draft } from "./draft.ts";
 import { rulesAt } from "./state.ts";
 import { settle, storyPosting } from "./settle.ts";
 import { bindingFact, storyOf, type Story } from "./story.ts";
