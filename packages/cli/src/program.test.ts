@@ -21,7 +21,7 @@ async function run(words: readonly string[], answers: Answers = {}, more: Partia
   const asked: Asked[] = [];
   let [out, err] = ["", ""];
   const fetch: typeof globalThis.fetch = async (input, init) => {
-    const url = new URL(String(input));
+    const url = new URL(input instanceof Request ? input.url : input);
     const method = init?.method ?? "GET";
     asked.push({
       method,

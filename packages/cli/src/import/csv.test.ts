@@ -30,7 +30,7 @@ describe("CSV", () => {
       [3, { id: "2", note: "" }],
       [4, { id: "3", note: "c" }],
     ]);
-    expect(await rows(...text)).toEqual(whole);
+    expect(await rows(...Array.from(text))).toEqual(whole);
   });
 
   test("skips empty lines and keeps quoted emptiness", async () => {
