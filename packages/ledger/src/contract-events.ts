@@ -4,6 +4,9 @@
  */
 import type { Instant } from "@rerate/money";
 
+/** The start of what was in force all along: a first assignment or first version without a date of its own. */
+export const FROM_THE_BEGINNING = "0000-01-01T00:00:00.000000000Z" as Instant;
+
 export type ContractEvent =
   | { readonly type: "AccountOpened"; readonly data: AccountOpened }
   | { readonly type: "PlanAssigned"; readonly data: PlanAssigned };

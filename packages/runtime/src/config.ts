@@ -33,6 +33,12 @@ export const configSchema = z.object({
     .min(0)
     .default(3_600_000)
     .describe("How far ahead of the server's clock a fact may claim to have occurred."),
+  RERATE_LEAD_TIME_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(10_000)
+    .describe("How far ahead a new document version or plan assignment without a date takes effect when it replaces another."),
   RERATE_URL: z.string().optional().describe("Server that the command line talks to. Default: http://127.0.0.1:7373."),
   RERATE_KEY: z.string().optional().describe("API key that the command line sends."),
 });
@@ -46,6 +52,7 @@ export interface Config {
   readonly logLevel: string;
   readonly partitions: number;
   readonly futureLimitMs: number;
+  readonly leadTimeMs: number;
   readonly url: string;
   readonly key: string | undefined;
 }
@@ -75,6 +82,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel: value.RERATE_LOG_LEVEL,
     partitions: value.RERATE_PARTITIONS,
     futureLimitMs: value.RERATE_FUTURE_LIMIT_MS,
+    leadTimeMs: value.RERATE_LEAD_TIME_MS,
     url: value.RERATE_URL ?? "http://127.0.0.1:7373",
     key: value.RERATE_KEY,
   };

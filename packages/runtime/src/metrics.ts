@@ -54,7 +54,7 @@ export function createMetrics(): MetricsRegistry {
       counter(name, help, Object.keys(labels)).inc(labels, by);
     },
     observe(name, help, read) {
-      const observed = new Gauge({ name, help, registers: [], collect: () => observed.set(read()) });
+      const observed: Gauge = new Gauge({ name, help, registers: [], collect: () => observed.set(read()) });
       registry.registerMetric(observed);
     },
     text: () => registry.metrics(),

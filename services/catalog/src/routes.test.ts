@@ -49,6 +49,7 @@ async function trial(answer?: Answer): Promise<Trial> {
         keys,
         caughtUp: async () => {},
         nowMs: () => Date.parse("2026-03-01T12:00:00Z"),
+        leadTimeMs: 10_000,
         randomBytes: (count) => new Uint8Array(count).fill((seed += 1)),
       }),
     ],
@@ -174,6 +175,14 @@ describe("keys", () => {
     expect((await call("DELETE", "/v1/keys/unknown")).status).toBe(404);
     expect((await call("DELETE", `/v1/keys/${id}`)).status).toBe(200);
     expect((await call("GET", "/v1/keys")).json).toMatchObject({ keys: [{ id, revoked: true }] });
+  });
+
+  test("open the books of another namespace where everybody may do everything, and nowhere else", async () => {
+    const { call, recorded } = await trial();
+    expect((await call("POST", "/v1/keys", { role: "operate", label: "shop", namespace: "shop" })).status).toBe(201);
+    expect(recorded.at(-1)).toMatchObject({ stream: expect.stringContaining(".shop."), command: { data: { ns: "shop" } } });
+    expect((await call("GET", "/v1/keys")).json).toEqual({ keys: [] });
+    expect((await call("POST", "/v1/keys", { role: "operate", label: "shop", namespace: "a.b" })).status).toBe(422);
   });
 
   test("of one namespace cannot be taken over or revoked by events of another", () => {

@@ -6,6 +6,7 @@
  */
 import {
   conflict,
+  HttpProblem,
   invalid,
   newKey,
   notFound,
@@ -17,7 +18,7 @@ import {
   type RoutePlugin,
   type RouteReply,
 } from "@rerate/http";
-import { streamName, type Answer, type Catalogue, type DocumentVersion } from "@rerate/ledger";
+import { FROM_THE_BEGINNING, streamName, type Answer, type Catalogue, type DocumentVersion } from "@rerate/ledger";
 import { fromMilliseconds, parseInstant, type Instant } from "@rerate/money";
 import {
   accountParams,
@@ -49,6 +50,8 @@ export interface CatalogDeps {
   /** Resolves when the views have seen everything that was recorded before the call. */
   readonly caughtUp: () => Promise<void>;
   readonly nowMs: () => number;
+  /** How far ahead a version or assignment without a date of its own takes effect when it replaces another. */
+  readonly leadTimeMs: number;
   /** Cryptographically random. */
   readonly randomBytes: (count: number) => Uint8Array;
 }
@@ -89,12 +92,14 @@ function accountRoutes(deps: CatalogDeps): Route[] {
     replies: { 200: recordedSchema, 201: recordedSchema },
     handle: async ({ params, body, caller }) => {
       await deps.caughtUp();
-      if (deps.catalogue.contract(caller.ns, params.account) === undefined) throw notFound("the account");
+      const contract = deps.catalogue.contract(caller.ns, params.account);
+      if (contract === undefined) throw notFound("the account");
       requireKnownPlan(deps, caller.ns, body.planId, body.planHash);
       const { planId, planHash } = body;
+      const isFirst = contract.assignments.length === 0;
       const answer = await recordFor(deps, streamName("contract", caller.ns, params.account), {
         type: "PlanAssigned",
-        data: { planId, ...(planHash === undefined ? {} : { planHash }), from: timeOr(body.from, deps) },
+        data: { planId, ...(planHash === undefined ? {} : { planHash }), from: startOf(body.from, isFirst, deps) },
       });
       return recorded(answer);
     },
@@ -129,7 +134,15 @@ function documentRoutes(deps: CatalogDeps): Route[] {
     handle: async ({ query, body, caller }) => {
       const checked = valid(checkDocument(body));
       const { kind, id, hash, document } = checked;
-      const effectiveFrom = timeOr(query.effectiveFrom, deps);
+      await deps.caughtUp();
+      const versions = deps.catalogue
+        .documents(caller.ns)
+        .filter(({ published }) => published.kind === kind && published.id === id);
+      const same = versions.find(({ published }) => published.hash === hash)?.published.effectiveFrom;
+      const effectiveFrom =
+        query.effectiveFrom === undefined && same !== undefined
+          ? same
+          : startOf(query.effectiveFrom, versions.length === 0, deps);
       const stream = streamName("document", caller.ns, `${kind}:${id}`);
       const answer = await recordFor(deps, stream, {
         type: "DocumentPublished",
@@ -217,14 +230,19 @@ function keyRoutes(deps: CatalogDeps): Route[] {
     roles: OPERATORS,
     tag: "keys",
     summary: "Create an API key",
-    description: "For the caller's own namespace. The answer shows the key this once; only a hash of it is kept.",
+    description:
+      "For the caller's own namespace; on a server without keys, where everybody may do everything, for any. " +
+      "The answer shows the key this once; only a hash of it is kept.",
     body: createKeySchema,
     replies: { 201: createdKeySchema },
     handle: async ({ body, caller }) => {
       const { id, token, secretHash } = newKey(deps.randomBytes);
-      const { role, account, label } = body;
-      const data = { id, secretHash, ns: caller.ns, role, ...(account === undefined ? {} : { account }), label };
-      await recordFor(deps, streamName("key", caller.ns, id), { type: "KeyCreated", data });
+      const { role, account, label, namespace: ns = caller.ns } = body;
+      // A key must not open other books than those it was made with.
+      if (ns !== caller.ns && caller.role !== "local")
+        throw new HttpProblem("forbidden", "a key makes keys for its own namespace only");
+      const data = { id, secretHash, ns, role, ...(account === undefined ? {} : { account }), label };
+      await recordFor(deps, streamName("key", ns, id), { type: "KeyCreated", data });
       return { status: 201, body: { id, key: token, role } };
     },
   });
@@ -277,6 +295,12 @@ function recorded({ status, revision }: Answer): RouteReply {
   return { status: status === "recorded" ? 201 : 200, body: { status, ...(revision === undefined ? {} : { revision }) } };
 }
 
-function timeOr(text: string | undefined, deps: CatalogDeps): Instant {
-  return (text === undefined ? undefined : parseInstant(text)) ?? fromMilliseconds(deps.nowMs());
+/**
+ * When something takes effect: as asked; else from the beginning for the first of its kind, and a lead time ahead for what
+ * replaces another, so that every view has read it before a fact falls under it.
+ */
+function startOf(asked: string | undefined, isFirst: boolean, deps: CatalogDeps): Instant {
+  const given = asked === undefined ? undefined : parseInstant(asked);
+  if (given !== undefined) return given;
+  return isFirst ? FROM_THE_BEGINNING : fromMilliseconds(deps.nowMs() + deps.leadTimeMs);
 }

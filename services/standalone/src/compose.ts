@@ -17,6 +17,7 @@ import type { Message } from "@rerate/message-bus";
 import { instant, type Instant } from "@rerate/money";
 import { createProjector, type Projector } from "@rerate/projections";
 import {
+  ConfigError,
   createMetrics,
   defer,
   openEmbedded,
@@ -55,6 +56,8 @@ export interface Standalone {
   readonly catalogue: Catalogue;
   readonly projector: Projector;
   readonly workers: Workers;
+  /** Every route with its roles, as the server offers them. */
+  readonly plugins: readonly RoutePlugin[];
   readonly server: HttpServer;
   readonly metrics: MetricsRegistry;
   /** True while the server asks nobody for a key: on loopback, before any was created. */
@@ -90,6 +93,8 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
   const surroundings = surroundingsOf(engines, metrics, log);
   const views = await followCatalog(engines, log);
   lifecycle.add({ name: "catalogue", stop: () => views.follower.stop() });
+  const keyless = views.keys.isEmpty();
+  if (keyless && !isLoopback(config.host)) throw new ConfigError(withoutKeys(config.host));
   const catalog = createCatalogService({ ...surroundings("catalog"), catalogue: views.catalogue });
   await catalog.start();
   lifecycle.add({ name: "catalog", stop: () => catalog.stop() });
@@ -118,11 +123,18 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
   projector.start();
   lifecycle.add({ name: "projector", stop: () => projector.stop() });
 
-  const keyless = isLoopback(config.host) && views.keys.isEmpty();
   const parts = { engines, views, catalog, workers, projector, metrics, awaitAnswer: hub.awaitAnswer };
-  const server = await serve(options, parts, keyless);
+  const plugins = pluginsOf(config, parts);
+  const server = await serve(options, parts, plugins, keyless);
   lifecycle.add({ name: "http", stop: () => server.close() });
-  return { engines, catalogue: views.catalogue, projector, workers, server, metrics, keyless };
+  return { engines, catalogue: views.catalogue, projector, workers, plugins, server, metrics, keyless };
+}
+
+function withoutKeys(host: string): string {
+  return (
+    `RERATE_HOST ${host} can be reached from other machines, and there is no API key yet. ` +
+    "Start on 127.0.0.1 first, run `npx rerate keys create --role operate --label admin`, then start again with this address."
+  );
 }
 
 function surroundingsOf(engines: Engines, metrics: MetricsRegistry, log: Logger): (service: string) => ServiceSurroundings {
@@ -181,32 +193,41 @@ interface Served {
   readonly awaitAnswer: AwaitAnswer;
 }
 
-function serve({ config, log }: ComposeOptions, parts: Served, keyless: boolean): Promise<HttpServer> {
-  const { engines, views, workers, projector, metrics } = parts;
+function pluginsOf(config: Config, parts: Served): RoutePlugin[] {
+  const { engines, workers, projector } = parts;
   const startedAt = systemClock.now();
-  const ready = () => readyChecks(workers, projector);
+  return [
+    ...doors(config, parts),
+    books.routes({
+      reader: { eventStore: engines.eventStore, recordedAt, store: projector.store },
+      now: () => systemClock.now(),
+    }),
+    operateRoutes({
+      bus: engines.bus,
+      retry: (record) => retryParked(workers, record),
+      decode: (record) => decodeParked(record),
+      status: (ns) => readStatus(ns, engines, workers, readyChecks(workers, projector), startedAt),
+    }),
+  ];
+}
+
+function serve(
+  { config, log }: ComposeOptions,
+  { views, workers, projector, metrics }: Served,
+  plugins: readonly RoutePlugin[],
+  keyless: boolean,
+): Promise<HttpServer> {
   return createServer({
-    plugins: [
-      ...doors(config, parts),
-      books.routes({
-        reader: { eventStore: engines.eventStore, recordedAt, store: projector.store },
-        now: () => systemClock.now(),
-      }),
-      operateRoutes({
-        bus: engines.bus,
-        retry: (record) => retryParked(workers, record),
-        decode: (record) => decodeParked(record),
-        status: (ns) => readStatus(ns, engines, workers, ready(), startedAt),
-      }),
-    ],
+    plugins,
     keys: keyless ? undefined : views.keys.lookup,
     host: config.host,
     port: config.port,
-    allowedHosts: config.allowedHosts,
+    // None given is not the same as an empty list: on other addresses than loopback there is no Host check then.
+    ...(config.allowedHosts.length === 0 ? {} : { allowedHosts: config.allowedHosts }),
     bodyLimitBytes: config.bodyLimit,
     logger: log.child({ service: "http" }, { level: "warn" }),
     info: { title: "Rerate", version: VERSION, description: "An event-sourced billing ledger for AI products." },
-    ready,
+    ready: () => readyChecks(workers, projector),
     metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
     onReply: ({ method, route, status }) =>
       metrics.count("rerate_http_replies_total", "Answered requests.", { method, route, status: String(status) }),
@@ -233,6 +254,7 @@ function doors(config: Config, { engines, views, catalog, metrics, awaitAnswer }
       keys: views.keys,
       caughtUp: () => views.follower.caughtUp(),
       nowMs: systemClock.nowMs,
+      leadTimeMs: config.leadTimeMs,
       randomBytes: (count) => randomBytes(count),
     }),
   ];

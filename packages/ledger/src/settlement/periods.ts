@@ -7,6 +7,7 @@
 import { round, ZERO, type Fraction } from "@rerate/money";
 import { nextPeriod, periodOf, type CompiledAmount, type CompiledPlan } from "@rerate/pricing";
 import type { AccountEvent, Entry } from "../account-events.ts";
+import { FROM_THE_BEGINNING } from "../contract-events.ts";
 import type { Deadline, Decision } from "../decider.ts";
 import { rulesUsed, type Draft, type Posting } from "./draft.ts";
 import { lateUntil, rulesAt, type AccountState, type PeriodState } from "./state.ts";
@@ -158,9 +159,11 @@ function openSuccessor(draft: Draft, plan: CompiledPlan, period: PeriodState): v
 export function openFirstPeriod(draft: Draft): void {
   const first = draft.rules[0];
   if (first === undefined || draft.state.periods.size > 0 || first.from > draft.at.recordedAt) return;
+  // Rules without a start of their own charge no fees for the time before anybody knew them.
+  const start = first.from === FROM_THE_BEGINNING ? draft.at.recordedAt : first.from;
   const plan = draft.context.plan(first.plan, first.priceLists);
   if (plan === undefined || (plan.baseFee === undefined && plan.minimum === undefined)) return;
-  draft.open(periodOf(plan.period, first.timeZone, first.from), plan);
+  draft.open(periodOf(plan.period, first.timeZone, start), plan);
 }
 
 /** Closed periods whose late limit has passed by now and whose accumulators are still kept. */
