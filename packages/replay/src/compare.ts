@@ -168,7 +168,7 @@ function createFindings(largest: number): Findings {
   const accounts: ComparedAccount[] = [];
   const reasons: Partial<Record<ParkReason, number>> = {};
   const examples: string[] = [];
-  let top: ComparedFact[] = [];
+  let top: Difference[] = [];
   let facts = 0;
   let differing = 0;
   let unpriced = 0;
@@ -196,7 +196,7 @@ function createFindings(largest: number): Findings {
             addTo(sums, unit, recorded, compared);
             if (recorded === compared) continue;
             differs = true;
-            top.push(comparedFact(ns, name, fact, unit, recorded, compared));
+            top.push({ ns, account: name, fact, unit, recorded, compared, size: absolute(compared - recorded) });
           }
           if (differs) differing += 1;
           if (top.length > 8 * largest + 64) top = largestOf(top, largest);
@@ -215,7 +215,7 @@ function createFindings(largest: number): Findings {
       accounts: accounts.toSorted(
         (a, b) => bySize(sizeOf(a), sizeOf(b)) || byText(`${a.ns} ${a.account}`, `${b.ns} ${b.account}`),
       ),
-      largest: largestOf(top, largest),
+      largest: largestOf(top, largest).map(comparedFact),
     }),
   };
 }
@@ -247,15 +247,19 @@ function comparedUnit(unit: string, recorded: bigint, compared: bigint): Compare
   };
 }
 
-function comparedFact(
-  ns: string,
-  account: string,
-  fact: ReratedFact,
-  unit: string,
-  recorded: bigint,
-  compared: bigint,
-): ComparedFact {
-  const { revision, type, source, id } = fact;
+/** A fact that costs something else, before its arithmetic is written out: only the largest ones are. */
+interface Difference {
+  readonly ns: string;
+  readonly account: string;
+  readonly fact: ReratedFact;
+  readonly unit: string;
+  readonly recorded: bigint;
+  readonly compared: bigint;
+  readonly size: bigint;
+}
+
+function comparedFact({ ns, account, fact, unit, recorded, compared }: Difference): ComparedFact {
+  const { revision, type, source, id, unpriced } = fact;
   return {
     ns,
     account,
@@ -265,10 +269,7 @@ function comparedFact(
     ...(id === undefined ? {} : { id }),
     ...comparedUnit(unit, recorded, compared),
     recorded: arithmetic(fact.recorded, unit),
-    compared:
-      fact.unpriced === undefined
-        ? arithmetic(fact.rerated, unit)
-        : [`no price: ${fact.unpriced.reason}, ${fact.unpriced.detail}`],
+    compared: unpriced === undefined ? arithmetic(fact.rerated, unit) : [`no price: ${unpriced.reason}, ${unpriced.detail}`],
   };
 }
 
@@ -278,11 +279,16 @@ function arithmetic(entries: readonly Entry[], unit: string): string[] {
     .flatMap(({ kind, item, steps, atoms }) => [...steps, `${kind} ${item}: ${formatAmount(BigInt(atoms))} ${unit}`]);
 }
 
-function largestOf(facts: readonly ComparedFact[], count: number): ComparedFact[] {
-  const place = (fact: ComparedFact): string =>
-    `${fact.ns} ${fact.account} ${String(fact.revision).padStart(12, "0")} ${fact.unit}`;
-  return facts
-    .toSorted((a, b) => bySize(BigInt(a.differenceAtoms), BigInt(b.differenceAtoms)) || byText(place(a), place(b)))
+function largestOf(differences: readonly Difference[], count: number): Difference[] {
+  return differences
+    .toSorted(
+      (a, b) =>
+        bySize(a.size, b.size) ||
+        byText(a.ns, b.ns) ||
+        byText(a.account, b.account) ||
+        a.fact.revision - b.fact.revision ||
+        byText(a.unit, b.unit),
+    )
     .slice(0, count);
 }
 
