@@ -72,11 +72,18 @@ export const documentCheckSchema = z.object({
 
 /** /v1/keys */
 export const roleSchema = z.enum(["emit", "read-account", "read", "operate", "audit"]);
+const namespaceField = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, "must be at most 63 lower-case letters, digits, - or _, beginning with a letter or digit");
+
 export const createKeySchema = z
   .strictObject({
     role: roleSchema,
     account: accountField.optional().describe("Needed for, and only for, read-account keys."),
     label: textField.describe("For people; not secret."),
+    namespace: namespaceField
+      .optional()
+      .describe("The books that the key opens. Default: the caller's own. Another one only from a server without keys."),
   })
   .superRefine(({ role, account }, context) => {
     if ((role === "read-account") !== (account !== undefined)) {
