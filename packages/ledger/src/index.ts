@@ -11,6 +11,7 @@ export * from "./log-topics.ts";
 export * from "./messages.ts";
 export * from "./outcome-events.ts";
 export * from "./outcome.ts";
+export * from "./parked-events.ts";
 export * from "./postings.ts";
 export * from "./settlement-messages.ts";
 export * from "./settlement.ts";

@@ -8,11 +8,11 @@
 import type { Instant } from "@rerate/money";
 import type { AccountEvent, RulesBound } from "./account-events.ts";
 import type { Decider, Decision, EventKey, History, Needs, Recorded } from "./decider.ts";
-import type { FactMessage, ImportCommand, OutcomeDecidedMessage } from "./messages.ts";
+import type { CostAccepted, FactMessage, ImportCommand, OutcomeDecidedMessage, UsageAccepted } from "./messages.ts";
 import { sameRules } from "./catalogue.ts";
 import { costNeeds, recordCost } from "./settlement/costs.ts";
 import { Draft, type RulesTimelineSegment, type SettlementContext } from "./settlement/draft.ts";
-import { recordUsage, revisionKey, usageNeeds } from "./settlement/facts.ts";
+import { park, recordUsage, revisionKey, usageNeeds } from "./settlement/facts.ts";
 import { factKey, headKey, identityKey, importKey, parkedKey, tagOf } from "./settlement/keys.ts";
 import { closePeriod, openDeadlines, openFirstPeriod, type ClosePeriod, type ExpireImport } from "./settlement/periods.ts";
 import { evolve, initialState, revive, rulesAt, snapshot, type AccountState } from "./settlement/state.ts";
@@ -77,7 +77,7 @@ function decide(
     case "usage":
     case "cost": {
       const draft = draftWithRules(state, context, at);
-      if (draft.rules.length === 0) return unknownAccount(message.account);
+      if (draft.rules.length === 0) return unknownAccount(state, message, history);
       const bound = [...draft.events];
       const decision = message.kind === "usage" ? recordUsage(draft, message, history) : recordCost(draft, message, history);
       return decision.kind === "park" ? { ...decision, events: [...bound, ...decision.events] } : decision;
@@ -95,9 +95,9 @@ function decide(
   }
 }
 
-function unknownAccount(account: string): Decision<AccountEvent> {
-  const detail = `account "${account}" is not open, or has no plan yet`;
-  return { kind: "park", reason: "unknown-account", detail, events: [], answer: { status: "parked", detail } };
+/** The stream of an account may begin with such a note: it belongs to whoever opens the account under that name. */
+function unknownAccount(state: AccountState, message: UsageAccepted | CostAccepted, history: History<AccountEvent>): Decision<AccountEvent> {
+  return park(state, message, history, "unknown-account", `account "${message.account}" is not open, or has no plan yet`);
 }
 
 /** A draft that begins with what the stream must bind first: segments of the account's timeline that it has not bound yet. */

@@ -143,7 +143,7 @@ describe("accounts", () => {
     await call("POST", "/v1/documents", PLAN, "application/yaml");
     expect((await call("PUT", "/v1/accounts/acme/plan", { planId: "starter", planHash: "nope" })).status).toBe(422);
     expect(await call("PUT", "/v1/accounts/acme/plan", { planId: "starter" })).toMatchObject({ status: 201 });
-    expect(recorded.at(-1)?.command.data).toEqual({ planId: "starter", from: "2026-03-01T12:00:00.000000000Z" });
+    expect(recorded.at(-1)?.command.data).toEqual({ planId: "starter", from: "0000-01-01T00:00:00.000000000Z" });
   });
 
   test("that exist on other terms are a conflict", async () => {

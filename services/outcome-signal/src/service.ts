@@ -8,6 +8,7 @@ import {
   outcome,
   outcomeDecidedTopic,
   ownerOfKey,
+  parkedNoteOf,
   streamName,
   usageRecordedTopic,
   type Answer,
@@ -42,6 +43,7 @@ export function createOutcomeSignalService(options: OutcomeSignalOptions): Worke
       return streamName("outcome", message.ns, message.account);
     },
     ownerOf: ownerOfKey,
+    parkedNote: parkedNoteOf,
     inputs: [
       { topic: "signal.accepted", codec: topicCodec("signal.accepted"), read: (body) => body as OutcomeMessage },
       {

@@ -8,6 +8,7 @@ import {
   ledgerEntriesTopic,
   outcomeDecidedTopic,
   ownerOfKey,
+  parkedNoteOf,
   settlement,
   streamName,
   usageRecordedTopic,
@@ -48,6 +49,7 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
       return streamName("account", message.ns, message.account);
     },
     ownerOf: ownerOfKey,
+    parkedNote: parkedNoteOf,
     inputs: [
       {
         topic: "usage.accepted",

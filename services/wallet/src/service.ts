@@ -7,6 +7,7 @@ import {
   encodeEvent,
   ledgerEntriesTopic,
   ownerOfKey,
+  parkedNoteOf,
   streamName,
   wallet,
   type Answer,
@@ -34,6 +35,7 @@ export function createWalletService(options: WalletOptions): Worker<WalletMessag
       return streamName("wallet", message.ns, message.wallet);
     },
     ownerOf: ownerOfKey,
+    parkedNote: parkedNoteOf,
     inputs: [
       { topic: "wallet.requested", codec: topicCodec("wallet.requested"), read: (body) => body as WalletMessage },
       {
