@@ -1,9 +1,10 @@
-import { createMemoryEventStore } from "@rerate/event-store";
+import { createMemoryEventStore, FIRST_LINK } from "@rerate/event-store";
 import { openDatabase } from "@rerate/sqlite";
 import { expect, test } from "vitest";
+import { linkAfter, readSeal } from "./seal.ts";
 import { createMemorySnapshots } from "./snapshots.ts";
 import { createStateCache, type Held } from "./state-cache.ts";
-import { add, idsOf, streamOf, surroundings, toyDecider, toyWorker } from "./toy-service.ts";
+import { add, idsOf, storedEvents, streamOf, surroundings, toyDecider, toyWorker } from "./toy-service.ts";
 import { createMemoryCache, createSqliteCache } from "./worker-cache.ts";
 
 const openCache = () => openDatabase(":memory:", { synchronous: "NORMAL" });
@@ -108,9 +109,9 @@ test("a snapshot that does not fit the log, or can't be read, is ignored", async
   if (good === undefined) throw new Error("there is no snapshot");
   const wrong = JSON.stringify({ ...toyDecider.initial(streamOf("a")), number: 7_000 });
   for (const snapshot of [
-    { ...good, text: "not JSON" },
-    { ...good, text: wrong, revision: 999 },
     { ...good, text: wrong, link: "B".repeat(43) },
+    { ...good, text: wrong, revision: 999 },
+    { ...good, text: "not JSON" },
   ]) {
     const snapshots = createMemorySnapshots();
     snapshots.put([snapshot]);
@@ -118,6 +119,12 @@ test("a snapshot that does not fit the log, or can't be read, is ignored", async
     await worker.start();
     const revision = (await idsOf(world, "a")).length;
     expect(await worker.submit([add("a", `new ${revision}`, 1)])).toEqual([{ status: "recorded", revision }]);
+    const events = await storedEvents(world, streamOf("a"));
+    expect(events.map(({ data }) => (JSON.parse(data) as { readonly number: number }).number).at(-1)).toBe(revision + 1);
+    events.forEach(({ metadata }, i) => {
+      const before = events[i - 1];
+      expect(readSeal(metadata).previous).toBe(before === undefined ? FIRST_LINK : linkAfter(before));
+    });
     await worker.stop();
   }
 });

@@ -66,6 +66,7 @@ test("the relay publishes from the log in order, and passes a mark on only after
   const bus = {
     ...world.bus,
     publish: async (topic: string, messages: readonly { readonly body: unknown }[]) => {
+      await new Promise<void>((resolve) => world.time.defer(resolve, 20));
       said.push(...messages.map(({ body }) => `${topic} ${JSON.stringify(body)}`));
     },
     mark: (topic: string, readUpTo: string) => void said.push(`${topic} up to ${readUpTo}`),

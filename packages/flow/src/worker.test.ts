@@ -406,6 +406,28 @@ test("a message that must wait holds back its partition in order, and no other",
   await worker.stop();
 });
 
+test("a conflict between two appends of one chunk decides only the rest again, and parks the right bytes", async () => {
+  const world = surroundings();
+  const other = toyWorker(world, { inputs: [] });
+  await other.start();
+  let appends = 0;
+  const contended = withAppend(world, async (send, list) => {
+    appends += 1;
+    if (appends === 2) await other.submit([add("a", "9", 9)]);
+    return await send(list);
+  });
+  const worker = toyWorker(contended, { limits: { appendEvents: 1 } });
+  await worker.start();
+  await send(world, add("a", "1", 1), add("a", "2", 2), add("a", "1", 3), add("a", "9", 8), add("a", "4", 4));
+  await world.time.pass(5_000);
+  expect(await idsOf(world, "a")).toEqual(["1", "9", "2", "4"]);
+  const parked = await world.bus.parked.list({ limit: 10 });
+  expect(parked.map(({ bytes }) => jsonCodec.decode(bytes))).toEqual([add("a", "1", 3), add("a", "9", 8)]);
+  expect(world.counts.get("conflicts")).toBe(1);
+  await worker.stop();
+  await other.stop();
+});
+
 test("submissions are decided on the same path and answered in order", async () => {
   const world = surroundings();
   const worker = toyWorker(world, { inputs: [] });
