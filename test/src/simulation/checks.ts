@@ -76,6 +76,10 @@ function checkIdentities(
   const found = new Map<string, string>();
   for (const record of parked) {
     if (record.service !== "settlement" || record.ns !== account.ns || record.account !== account.account) continue;
+    if (record.topic !== "usage.accepted") {
+      problems.push(`a message of ${record.topic} is parked as ${record.reason}: ${record.detail}`);
+      continue;
+    }
     const body = topicCodec("usage.accepted").decode(record.bytes) as { source: string; id: string; contentHash: string };
     found.set(`${identityOf(body)} ${body.contentHash}`, record.reason);
   }
@@ -175,7 +179,11 @@ function checkPaid(wallet: string, { lots, unpaid }: WalletBooks, now: string): 
   return problems;
 }
 
-function difference<Value>(what: string, expected: ReadonlyMap<string, Value>, found: ReadonlyMap<string, Value>): string[] {
+function difference(
+  what: string,
+  expected: ReadonlyMap<string, string | bigint>,
+  found: ReadonlyMap<string, string | bigint>,
+): string[] {
   const problems: string[] = [];
   for (const [key, value] of expected)
     if (found.get(key) !== value) problems.push(`${what}: ${key} is ${found.get(key)}, expected ${value}`);

@@ -37,8 +37,7 @@ export function finalVerdict(
     if (last === undefined || !settles(definition, prefix, last)) continue;
     const revising = known
       .slice(length)
-      .filter(({ signal, ownMs }) => (definition.reversal ?? []).includes(signal) && ownMs <= last.ownMs + window)
-      .at(-1);
+      .findLast(({ signal, ownMs }) => (definition.reversal ?? []).includes(signal) && ownMs <= last.ownMs + window);
     return concluded(
       definition,
       revising === undefined ? scoreOf(definition, prefix, last) : scoreOf(definition, [revising], revising),

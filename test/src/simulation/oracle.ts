@@ -38,7 +38,10 @@ export interface ExpectedAccount {
   readonly parked: ReadonlyMap<string, readonly string[]>;
   /** Per accumulator its quantity and booked atoms: "3/2=450". Those that came to nothing are left out. */
   readonly accumulators: ReadonlyMap<string, string>;
-  /** Atoms by `role item period unit`: quality refunds and bonuses, fees, true-ups, caps. */
+  /**
+   * Atoms by `fee item period unit`, `true-up …`, `cap …`; quality refunds and bonuses by `quality item unit`: of an outcome
+   * over two periods, arrival decides where they are posted, never how much they are.
+   */
   readonly beside: ReadonlyMap<string, bigint>;
   readonly verdicts: ReadonlyMap<string, OracleVerdict>;
   /** Net atoms by unit. */
@@ -101,10 +104,10 @@ class AccountOracle {
     const facts = this.#facts();
     for (const fact of facts) for (const measure of fact.measures) this.#add(accumulatorOf(fact, measure), fact.period, measure);
     for (const story of storiesOf(facts)) this.#judge(story);
-    for (const [key, { unit, period, quantity, weighted, price }] of this.#accumulators) {
+    for (const [key, { unit, quantity, weighted, price }] of this.#accumulators) {
       if (weighted[0] === 0n || quantity[0] === 0n) continue;
       const refund = halfEven(over(times(price(quantity), weighted), quantity));
-      this.#addBeside(`quality ${qualityOf(facts, key)} ${period} ${unit}`, -refund);
+      this.#addBeside(`quality ${qualityOf(facts, key)} ${unit}`, -refund);
     }
     this.#periods();
     const accumulators = new Map<string, string>();
@@ -129,8 +132,8 @@ class AccountOracle {
     const byIdentity = new Map<string, Map<string, Body>>();
     for (const { body, ns, name, topic } of this.#workload.sends) {
       if (body.kind !== kind || topic === "wallet.requested" || `${ns}/${name}` !== this.#key || !("source" in body)) continue;
-      const contents = byIdentity.get(identityOf(body as { source: string; id: string })) ?? new Map<string, Body>();
-      byIdentity.set(identityOf(body as { source: string; id: string }), contents.set(body.contentHash, body as Body));
+      const contents = byIdentity.get(identityOf(body)) ?? new Map<string, Body>();
+      byIdentity.set(identityOf(body), contents.set(body.contentHash, body as Body));
     }
     return byIdentity;
   }
@@ -241,7 +244,7 @@ class AccountOracle {
     this.#quality(story, binding, rational(verdict.score));
   }
 
-  #quality(story: readonly Fact[], { plan, period }: Fact, score: Rational): void {
+  #quality(story: readonly Fact[], { plan }: Fact, score: Rational): void {
     const { quality } = plan;
     if (quality === undefined) return;
     const scaled = times(score, [BigInt(quality.scale), 1n]);
@@ -265,7 +268,7 @@ class AccountOracle {
     for (const [unit, amount] of charged) {
       const step = atoms(quality.step ?? "0.000000001");
       const inSteps = (value: Rational) => floor(over(value, step)) * floor(step);
-      this.#addBeside(`quality ${quality.id} ${period} ${unit}`, -inSteps(times(amount, bonus)) - inSteps(times(amount, share)));
+      this.#addBeside(`quality ${quality.id} ${unit}`, -inSteps(times(amount, bonus)) - inSteps(times(amount, share)));
     }
   }
 

@@ -73,6 +73,9 @@ export async function runSeed({
   }
 }
 
+/** More steps than this at one instant are a loop. */
+const ENDLESS = 20_000;
+
 interface Parts {
   readonly workload: Workload;
   readonly faults: Faults;
@@ -98,7 +101,8 @@ class Run {
     const sends = [...workload.sends];
     const stops = [...new Set([...announcements.map(({ atMs }) => atMs), ...workload.bursts])].sort((a, b) => a - b);
     for (const [index, stop] of stops.entries()) {
-      await this.#travelTo(stop);
+      const loops = await this.#travelTo(stop);
+      if (loops.length > 0) return loops;
       while ((announcements[0]?.atMs ?? Infinity) <= stop) {
         const announcement = announcements.shift();
         if (announcement === undefined) break;
@@ -118,11 +122,12 @@ class Run {
   }
 
   /** Time passes without anything new: in a few jumps, after each of which everybody works off what is due. */
-  async #travelTo(atMs: number): Promise<void> {
+  async #travelTo(atMs: number): Promise<string[]> {
     const { scheduler, random, system } = this.#parts;
-    await this.#untilQuiet(14);
+    const loops = (await this.#untilQuiet(14)).filter((problem) => problem.startsWith("never"));
+    if (loops.length > 0) return loops;
     const from = scheduler.clock.nowMs();
-    if (atMs <= from) return;
+    if (atMs <= from) return [];
     const jumps = random.integer(1, 3);
     for (let i = 1; i <= jumps; i++) {
       scheduler.advanceTo(from + Math.floor(((atMs - from) * i) / jumps));
@@ -133,6 +138,7 @@ class Run {
       scheduler.advanceTo(scheduler.clock.nowMs() + 1_100);
       await scheduler.settle(random.integer(20, 600));
     }
+    return [];
   }
 
   async #burst(sends: readonly Send[]): Promise<void> {
@@ -144,9 +150,7 @@ class Run {
       const deliver = (): void => {
         const message = { key: partitionKey(send.ns, send.name), shard: shardOf(send.ns, send.name), body: send.body };
         doors.publish(send.topic, [message]).then(
-          () => {
-            this.#unsent -= 1;
-          },
+          () => void (this.#unsent -= 1),
           // A door that got no acknowledgement sends again.
           () => ports.defer(deliver, random.integer(50, 2_000)),
         );
@@ -194,7 +198,8 @@ class Run {
     for (let turn = 0; turn < turns; turn++) {
       system.revive();
       system.mark();
-      await scheduler.settle(20_000);
+      if ((await scheduler.settle(ENDLESS)) === ENDLESS)
+        return [`never rests: ${ENDLESS} steps without time passing; ${await system.describe()}`];
       const lag = await this.#lag();
       const now = system.appends();
       still = now === before && lag === 0 && this.#unsent === 0 ? still + 1 : 0;
