@@ -96,7 +96,11 @@ function decide(
 }
 
 /** The stream of an account may begin with such a note: it belongs to whoever opens the account under that name. */
-function unknownAccount(state: AccountState, message: UsageAccepted | CostAccepted, history: History<AccountEvent>): Decision<AccountEvent> {
+function unknownAccount(
+  state: AccountState,
+  message: UsageAccepted | CostAccepted,
+  history: History<AccountEvent>,
+): Decision<AccountEvent> {
   return park(state, message, history, "unknown-account", `account "${message.account}" is not open, or has no plan yet`);
 }
 
