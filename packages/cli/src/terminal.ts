@@ -60,7 +60,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return drawn
     .toString()
     .split("\n")
-    .map((line) => line.trimEnd());
+    .map((line) => line.replace(/^ /, "").trimEnd());
 }
 
 const NUMBER = /^$|^[-+]?[\d.,]+( [A-Za-z]{1,8})?$/;

@@ -29,7 +29,7 @@ export interface LogScan {
   readonly streams: ReadonlyMap<string, StreamHead>;
   readonly events: number;
   readonly catalogue: Catalogue;
-  /** SHA-256 (hex) over all heads in the order of their names: names this very log. */
+  /** SHA-256 (hex) over all heads in the order of their names: names this very log, as long as its chains are whole. */
   readonly head: string;
 }
 

@@ -72,7 +72,9 @@ export interface CompareReport {
   readonly priceLists: Readonly<Record<string, string>>;
   readonly engine: string;
   readonly events: number;
+  /** Usage, corrections and costs. */
   readonly facts: number;
+  /** Causes that book something else: facts, verdicts and closes of periods. */
   readonly differingFacts: number;
   /** Facts that the other plan has no price for, by reason, with the first few. */
   readonly unpriced: {
@@ -89,6 +91,14 @@ export interface CompareReport {
 }
 
 const EXAMPLES = 10;
+/** Verdicts, closes of periods and imports are causes too, and no facts of an account. */
+const FACTS: ReadonlySet<string> = new Set<AccountEvent["type"]>([
+  "UsageRecorded",
+  "UsageCorrected",
+  "CostRecorded",
+  "CostCorrected",
+  "CorrectionWaiting",
+]);
 
 /** Rejects when the plan uses a price list that is neither given nor in the log. */
 export async function compare(options: CompareOptions): Promise<CompareReport> {
@@ -181,8 +191,10 @@ function createFindings(largest: number): Findings {
       const own = { facts: 0, unpriced: 0 };
       return {
         add(fact) {
-          facts += 1;
-          own.facts += 1;
+          if (FACTS.has(fact.type)) {
+            facts += 1;
+            own.facts += 1;
+          }
           if (fact.unpriced !== undefined) {
             const { reason, detail } = fact.unpriced;
             unpriced += 1;

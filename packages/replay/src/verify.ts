@@ -62,7 +62,7 @@ export interface VerifyReport {
   /** Events that were decided again, and ledger entries among them. */
   readonly decided: number;
   readonly entries: number;
-  /** Names this log: SHA-256 over the heads of all streams. */
+  /** SHA-256 over the heads of all streams: names this log, as long as its chains are whole. */
   readonly head: string;
   /** First problems of each kind, and how many there are of each. */
   readonly problems: readonly Problem[];

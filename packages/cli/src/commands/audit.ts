@@ -264,10 +264,7 @@ function compareLines(report: CompareReport): string[] {
     `${report.facts} facts under plan ${report.planId} instead of the recorded rules; ${report.differingFacts} would cost something else`,
     ...table(["unit", "recorded", "compared", "difference"], report.totals.map(amounts)),
     "",
-    ...table(
-      ["account", "facts", "unit", "recorded", "compared", "difference"],
-      report.accounts.flatMap(({ account, facts, units }) => units.map((row) => [account, String(facts), ...amounts(row)])),
-    ),
+    ...accountLines(report),
     ...report.largest.flatMap((fact) => [
       "",
       `${fact.account}, ${fact.type} ${fact.id ?? ""} (revision ${fact.revision}): ${formatAmount(BigInt(fact.differenceAtoms))} ${fact.unit}`,
@@ -290,6 +287,15 @@ function compareLines(report: CompareReport): string[] {
     `engine ${report.engine}`,
   ];
 }
+
+function accountLines({ accounts }: CompareReport): string[] {
+  const rows = accounts.flatMap(({ account, facts, units }) => units.map((row) => [account, String(facts), ...amounts(row)]));
+  const more =
+    rows.length > SHOWN_ACCOUNTS ? [`and ${rows.length - SHOWN_ACCOUNTS} more with smaller differences: --json lists all`] : [];
+  return [...table(["account", "facts", "unit", "recorded", "compared", "difference"], rows.slice(0, SHOWN_ACCOUNTS)), ...more];
+}
+
+const SHOWN_ACCOUNTS = 20;
 
 function amounts({ unit, recordedAtoms, comparedAtoms, differenceAtoms }: ComparedUnit): string[] {
   return [unit, ...[recordedAtoms, comparedAtoms, differenceAtoms].map((atoms) => formatAmount(BigInt(atoms)))];

@@ -28,6 +28,7 @@ interface FileOptions {
   readonly accounts?: number;
   readonly at?: string;
   readonly source?: string;
+  readonly plan?: string;
   readonly wait: boolean;
 }
 
@@ -117,6 +118,7 @@ function fileOptions(command: Command): Command {
       whole,
     )
     .option("--account <name>", "put every row on one account")
+    .option("--plan <id>", "open accounts that do not exist yet, on this plan (default: their facts wait, parked)")
     .option("--at <time>", "where the file's beginning is placed in time")
     .option("--source <name>", "CloudEvents source of the facts")
     .option("--no-wait", "do not wait for what the ledger decided: faster, but the summary knows less");
@@ -124,7 +126,7 @@ function fileOptions(command: Command): Command {
 
 async function importUsage(run: Run, file: string, options: UsageOptions): Promise<ExitCode | undefined> {
   const mapper = usageMapper(options);
-  const counts = await importing(run, file, async (hold) => {
+  const counts = await importing(run, file, options, async (hold) => {
     return sendAll(
       run,
       "usage",
@@ -177,7 +179,7 @@ async function importTasks(
   const pick = <Body>(choose: (facts: AgentTaskFacts) => Body | undefined): AsyncGenerator<Body> =>
     mapped(readRows(file), (row) => choose(toFacts(row)));
   const { client } = run;
-  const kinds = await importing(run, file, async (hold): Promise<Record<string, ImportCounts>> => {
+  const kinds = await importing(run, file, options, async (hold): Promise<Record<string, ImportCounts>> => {
     if (what === "outcomes") {
       const usage = await sendAll(
         run,
@@ -222,14 +224,36 @@ async function importTasks(
   return summary(run, file, kinds);
 }
 
-/** Ends the hold of the accounts' deadlines whatever happens. */
-async function importing<Result>(run: Run, file: string, work: (hold: ImportHold) => Promise<Result>): Promise<Result> {
-  const hold = createImportHold(run.client.sendImport, { source: "rerate-import", id: basename(file) });
+/** Opens and announces accounts as they come up, and ends the hold of their deadlines whatever happens. */
+async function importing<Result>(
+  { client }: Run,
+  file: string,
+  { plan }: FileOptions,
+  work: (hold: Pick<ImportHold, "start">) => Promise<Result>,
+): Promise<Result> {
+  const hold = createImportHold(client.sendImport, { source: "rerate-import", id: basename(file) });
+  const opened = new Map<string, Promise<void>>();
+  const start = async (account: string): Promise<void> => {
+    if (plan !== undefined) {
+      let opening = opened.get(account);
+      if (opening === undefined) opened.set(account, (opening = openOn(client, account, plan)));
+      await opening;
+    }
+    await hold.start(account);
+  };
   try {
-    return await work(hold);
+    return await work({ start });
   } finally {
     await hold.end();
   }
+}
+
+/** Before everything that an import can bring. */
+const SINCE = "2000-01-01T00:00:00Z";
+
+async function openOn(client: Run["client"], account: string, planId: string): Promise<void> {
+  const { status } = await client.openAccount({ account, currency: "USD" });
+  if (status === "recorded") await client.assignPlan(account, { planId, from: SINCE });
 }
 
 async function sendAll<Body>(
@@ -238,7 +262,7 @@ async function sendAll<Body>(
   bodies: AsyncIterable<Body>,
   accountOf: (body: Body) => string,
   send: (batch: readonly Body[], options: { readonly waitSeconds?: number }) => ReturnType<Run["client"]["sendUsage"]>,
-  hold: ImportHold,
+  hold: Pick<ImportHold, "start">,
   wait: boolean,
 ): Promise<ImportCounts> {
   const { terminal, surroundings } = run;

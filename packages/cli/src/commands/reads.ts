@@ -175,11 +175,10 @@ export function addReadCommands(program: Command, act: Act): Command {
 }
 
 /** An entry as arithmetic, for people. */
-export function explanationLines({ entry, lines, rules, accumulator }: ExplanationRead): string[] {
+export function explanationLines({ entry, lines, rules }: ExplanationRead): string[] {
   return [
     `Entry ${entry.n}: ${entry.kind} ${entry.item}, ${entry.amount} ${entry.unit}`,
     ...lines.map((line) => `  ${line}`),
-    `  ${accumulator.measureUnit} in ${accumulator.period}: ${accumulator.before} + ${accumulator.measure} = ${accumulator.after}`,
     ...(rules === undefined ? [] : [`  under plan ${rules.planId} (${rules.plan})`]),
   ];
 }
