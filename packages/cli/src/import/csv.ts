@@ -76,25 +76,39 @@ function createParser(): Parser {
     values = [];
   }
 
-  function take(char: string): void {
-    if (mode === "quoted") {
-      if (char === '"') mode = "closed";
-      else field += char;
-    } else if (char === ",") endField();
-    else if (char === "\n") endRow();
-    else if (char === '"') {
+  /** Text without a character that means something in the present mode. */
+  function addText(text: string): void {
+    if (mode === "closed") {
+      if (text !== "\r") throw new CsvError(`line ${line}: text after a closing quote`);
+      return;
+    }
+    field += text;
+    if (mode === "quoted") line += text.split("\n").length - 1;
+    else mode = "plain";
+  }
+
+  function takeSpecial(char: string): void {
+    if (mode === "quoted") mode = "closed";
+    else if (char === ",") endField();
+    else if (char === "\n") {
+      endRow();
+      line += 1;
+      rowLine = line;
+    } else {
       if (mode === "plain") throw new CsvError(`line ${line}: a quote in the middle of a field that does not begin with one`);
       if (mode === "closed") field += '"';
       mode = "quoted";
-    } else if (mode === "closed") {
-      if (char !== "\r") throw new CsvError(`line ${line}: text after a closing quote`);
-    } else {
-      field += char;
-      mode = "plain";
     }
-    if (char !== "\n") return;
-    line += 1;
-    if (mode !== "quoted") rowLine = line;
+  }
+
+  function takeAll(text: string): void {
+    for (let at = 0; at < text.length;) {
+      const special = mode === "quoted" ? text.indexOf('"', at) : nextSpecial(text, at);
+      const end = special < 0 ? text.length : special;
+      if (end > at) addText(text.slice(at, end));
+      if (special >= 0) takeSpecial(text.charAt(special));
+      at = end + 1;
+    }
   }
 
   function taken(): RawRow[] {
@@ -107,7 +121,7 @@ function createParser(): Parser {
     push(chunk) {
       const text = first && chunk.startsWith("\uFEFF") ? chunk.slice(1) : chunk;
       first &&= chunk === "";
-      for (const char of text) take(char);
+      takeAll(text);
       return taken();
     },
     end() {
@@ -117,3 +131,11 @@ function createParser(): Parser {
     },
   };
 }
+
+/** Where the next separator, line end or quote stands; −1 when there is none. */
+function nextSpecial(text: string, from: number): number {
+  SPECIAL.lastIndex = from;
+  return SPECIAL.exec(text)?.index ?? -1;
+}
+
+const SPECIAL = /[",\n]/g;
