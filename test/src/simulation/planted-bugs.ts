@@ -8,7 +8,6 @@ import { NO_STREAM, type EventStore } from "@rerate/event-store";
 import type { WorkerCache } from "@rerate/flow";
 import type { Catalogue } from "@rerate/ledger";
 import type { ConsumeOptions, MessageBus } from "@rerate/message-bus";
-import { fromMilliseconds } from "@rerate/money";
 import type { CompiledItem, CompiledPlan, Measured } from "@rerate/pricing";
 import { createOutcomeSignalService } from "@rerate/service-outcome-signal";
 import { createSettlementService } from "@rerate/service-settlement";
@@ -61,13 +60,15 @@ export const PLANTED: Readonly<Record<string, Makers>> = {
   },
   "late-fact-at-arrival-time": {
     ...SOUND,
-    bus: (bus, service) =>
-      rewriting(bus, service === "settlement" ? "usage.accepted" : "", (body) => {
+    bus: (bus, service) => {
+      let newest = "";
+      return rewriting(bus, service === "settlement" ? "usage.accepted" : "", (body) => {
         const occurredAt = String(body["occurredAt"]);
-        return body["kind"] === "usage" && body["corrects"] === undefined && Date.parse(occurredAt.slice(0, 23) + "Z") % 3 === 0
-          ? { ...body, occurredAt: fromMilliseconds(Date.parse(occurredAt.slice(0, 23) + "Z") + 20 * DAY) }
-          : body;
-      }),
+        if (body["kind"] !== "usage" || body["corrects"] !== undefined) return body;
+        if (occurredAt > newest) newest = occurredAt;
+        return milliseconds(newest) - milliseconds(occurredAt) > 3 * DAY ? { ...body, occurredAt: newest } : body;
+      });
+    },
   },
   "refund-above-charge": {
     ...SOUND,
@@ -140,6 +141,10 @@ export function soundRuns(): SoundRuns {
     results.set(seed, known);
     return known;
   };
+}
+
+function milliseconds(instant: string): number {
+  return Date.parse(`${instant.slice(0, 23)}Z`);
 }
 
 type Body = Readonly<Record<string, unknown>>;
