@@ -9,11 +9,12 @@ import type { Instant } from "@rerate/money";
 import type { AccountEvent, RulesBound } from "./account-events.ts";
 import type { Decider, Decision, EventKey, History, Needs, Recorded } from "./decider.ts";
 import type { CostAccepted, FactMessage, ImportCommand, OutcomeDecidedMessage, UsageAccepted } from "./messages.ts";
-import { sameRules } from "./catalogue.ts";
+import { sameRules, type RulesSegment } from "./catalogue.ts";
 import { costNeeds, recordCost } from "./settlement/costs.ts";
-import { Draft, type RulesTimelineSegment, type SettlementContext } from "./settlement/draft.ts";
-import { park, recordUsage, revisionKey, usageNeeds } from "./settlement/facts.ts";
-import { factKey, headKey, identityKey, importKey, parkedKey, tagOf } from "./settlement/keys.ts";
+import { Draft, type SettlementContext } from "./settlement/draft.ts";
+import { recordUsage, usageNeeds } from "./settlement/facts.ts";
+import { factKey, headKey, identityKey, importKey, parkedKey, revisionKey, tagOf } from "./settlement/keys.ts";
+import { park } from "./settlement/park.ts";
 import { closePeriod, openDeadlines, openFirstPeriod, type ClosePeriod, type ExpireImport } from "./settlement/periods.ts";
 import { evolve, initialState, revive, rulesAt, snapshot, type AccountState } from "./settlement/state.ts";
 import { linkOf, storyKeys } from "./settlement/story.ts";
@@ -119,7 +120,7 @@ function draftWithRules(state: AccountState, context: SettlementContext, at: Rec
 }
 
 /** Rules change nothing that is recorded already: a segment that would is refused, once, and left to a rebill. */
-function bindSegment(draft: Draft, segment: RulesTimelineSegment): void {
+function bindSegment(draft: Draft, segment: RulesSegment): void {
   const { latestFactAt, refusedRules } = draft.state;
   if (latestFactAt === undefined || segment.from > latestFactAt) {
     draft.bind(boundRules(segment));
@@ -132,12 +133,12 @@ function bindSegment(draft: Draft, segment: RulesTimelineSegment): void {
   draft.add({ type: "RulesRefused", data: { segment: name, from: segment.from, plan: segment.plan, latestFactAt } });
 }
 
-function isBound(state: AccountState, segment: RulesTimelineSegment, index: number): boolean {
+function isBound(state: AccountState, segment: RulesSegment, index: number): boolean {
   const bound = state.rules[index];
   return bound !== undefined && bound.from === segment.from && sameRules(bound, segment);
 }
 
-function boundRules(segment: RulesTimelineSegment): RulesBound {
+function boundRules(segment: RulesSegment): RulesBound {
   const { from, plan, planId, priceLists, outcomeDefinition, timeZone, currency, wallet, contractRevision } = segment;
   return {
     from,
@@ -154,7 +155,7 @@ function boundRules(segment: RulesTimelineSegment): RulesBound {
 }
 
 /** The timeline that a state has been checked against: looking again is only needed when the catalogue has changed. */
-const SEEN = new WeakMap<AccountState, readonly RulesTimelineSegment[]>();
+const SEEN = new WeakMap<AccountState, readonly RulesSegment[]>();
 
 function ownerOf(state: AccountState): { readonly ns: string; readonly name: string } {
   const known = OWNERS.get(state);

@@ -1,18 +1,9 @@
 /**
  * All services in one process on the embedded engines: the composition root. Decides nothing.
  */
-import { followLog, Outage, readSeal, type Follower, type ServiceSurroundings, type Worker } from "@rerate/flow";
+import { followLog, Outage, readSeal, type Follower, type ServiceSurroundings } from "@rerate/flow";
 import { createServer, isLoopback, type AwaitAnswer, type HttpServer, type RoutePlugin } from "@rerate/http";
-import {
-  contractChangedTopic,
-  createCatalogue,
-  decodeEvent,
-  type Answer,
-  type Catalogue,
-  type OutcomeMessage,
-  type SettlementMessage,
-  type WalletMessage,
-} from "@rerate/ledger";
+import { contractChangedTopic, createCatalogue, decodeEvent, type Answer, type Catalogue } from "@rerate/ledger";
 import type { Message } from "@rerate/message-bus";
 import { instant, type Instant } from "@rerate/money";
 import { createProjector, type Projector } from "@rerate/projections";
@@ -46,7 +37,7 @@ import { topicCodec } from "@rerate/wire";
 import { randomBytes } from "node:crypto";
 import { createAnswerHub } from "./answer-hub.ts";
 import { operateRoutes } from "./operate-routes.ts";
-import { decodeParked, readStatus, readyChecks, retryParked, VERSION } from "./operate.ts";
+import { decodeParked, readStatus, readyChecks, retryParked, VERSION, type Workers } from "./operate.ts";
 
 /** Topics that doors publish to. */
 const DOOR_TOPICS = ["usage.accepted", "signal.accepted", "wallet.requested"] as const;
@@ -62,12 +53,6 @@ export interface Standalone {
   readonly metrics: MetricsRegistry;
   /** True while the server asks nobody for a key: on loopback, before any was created. */
   readonly keyless: boolean;
-}
-
-export interface Workers {
-  readonly settlement: Worker<SettlementMessage>;
-  readonly "outcome-signal": Worker<OutcomeMessage>;
-  readonly wallet: Worker<WalletMessage>;
 }
 
 export interface ComposeOptions {

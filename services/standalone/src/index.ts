@@ -1,1 +1,2 @@
-export { composeStandalone, type ComposeOptions, type Standalone, type Workers } from "./compose.ts";
+export { composeStandalone, type ComposeOptions, type Standalone } from "./compose.ts";
+export type { Workers } from "./operate.ts";

@@ -1,14 +1,20 @@
 /**
  * How the process stands, and what operators do with parked messages: reads of what the parts know, no decisions.
  */
-import type { Quarantined } from "@rerate/flow";
+import type { Quarantined, Worker } from "@rerate/flow";
 import type { ReadyCheck } from "@rerate/http";
+import type { OutcomeMessage, SettlementMessage, WalletMessage } from "@rerate/ledger";
 import type { ParkedRecord } from "@rerate/message-bus";
 import type { Instant } from "@rerate/money";
 import type { Projector } from "@rerate/projections";
 import type { Engines } from "@rerate/runtime";
 import { topicCodec, topicNames, type StatusRead } from "@rerate/wire";
-import type { Workers } from "./compose.ts";
+
+export interface Workers {
+  readonly settlement: Worker<SettlementMessage>;
+  readonly "outcome-signal": Worker<OutcomeMessage>;
+  readonly wallet: Worker<WalletMessage>;
+}
 
 export const VERSION = "0.1.0";
 

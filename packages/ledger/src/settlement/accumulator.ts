@@ -3,9 +3,20 @@
  *
  * So in any order of arrival the entries of an accumulator sum to the rounded price of the whole, and rounding never drifts.
  */
-import { add, formatFraction, round, subtract, type Fraction } from "@rerate/money";
+import { add, formatFraction, round, subtract, ZERO, type Fraction } from "@rerate/money";
 import type { Entry } from "../account-events.ts";
-import type { Accumulator } from "./state.ts";
+
+/** Where measures add up. `booked` is what the entries of the accumulator sum to: round(P(quantity)) as long as nothing else is posted on it. */
+export interface Accumulator {
+  readonly quantity: Fraction;
+  readonly booked: bigint;
+  /** W = Σ refunded share × measure, under an average quality policy. */
+  readonly refundedMeasure: Fraction;
+  /** What quality refunds of this accumulator have given back, ≥ 0. */
+  readonly refunded: bigint;
+}
+
+export const EMPTY_ACCUMULATOR: Accumulator = { quantity: ZERO, booked: 0n, refundedMeasure: ZERO, refunded: 0n };
 
 /** What names an accumulator within an account. */
 export interface AccumulatorPlace {

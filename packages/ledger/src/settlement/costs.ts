@@ -1,12 +1,13 @@
 /**
  * Costs of goods as facts: what something cost us. They never move a customer's money; corrections keep both states visible.
  */
-import type { AccountEvent, CorrectionWaiting } from "../account-events.ts";
+import type { AccountEvent } from "../account-events.ts";
 import type { Decision, History } from "../decider.ts";
 import type { CostAccepted, Identity } from "../messages.ts";
 import type { Draft } from "./draft.ts";
-import { duplicateOrConflict, park, revisionKey } from "./facts.ts";
-import { factKey, headKey, identityKey, parkedKey } from "./keys.ts";
+import { duplicateOrConflict, park } from "./park.ts";
+import { highestWaiting, waitForOriginal } from "./waiting.ts";
+import { factKey, headKey, parkedKey, revisionKey } from "./keys.ts";
 import { linkOf } from "./story.ts";
 
 type Outcome = Decision<AccountEvent>;
@@ -16,7 +17,11 @@ export function recordCost(draft: Draft, message: CostAccepted, history: History
   if (known !== undefined) return known;
   if (message.corrects !== undefined) return correctCost(draft, message, message.corrects, history);
   const { source, id, occurredAt, contentHash, unit, atoms, text, about } = message;
-  const corrected = highestCost(draft.state.waitingCorrections.get(identityKey(message)) ?? []);
+  const waiting = highestWaiting(draft, message, "cost");
+  const corrected =
+    waiting === undefined
+      ? undefined
+      : { revision: waiting.revision, by: waiting.by, atoms: waiting.body.atoms, text: waiting.body.text };
   draft.add({
     type: "CostRecorded",
     data: {
@@ -47,25 +52,8 @@ function correctCost(draft: Draft, message: CostAccepted, corrects: Identity, hi
       `${corrects.source} ${corrects.id} is no cost that can be corrected`,
     );
   if (inForce === undefined) {
-    const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
-    if (waiting.some((other) => other.revision === revision)) {
-      return park(
-        draft.state,
-        message,
-        history,
-        "revision-conflict",
-        `revision ${revision} of ${corrects.id} already waits with other content`,
-      );
-    }
-    draft.add({
-      type: "CorrectionWaiting",
-      data: { source, id, occurredAt, contentHash, corrects, revision, body: { kind: "cost", unit, atoms, text } },
-    });
-    return {
-      kind: "record",
-      events: draft.events,
-      answer: { status: "recorded", detail: "waits for the cost that it corrects" },
-    };
+    const body = { kind: "cost", unit, atoms, text } as const;
+    return waitForOriginal(draft, message, { corrects, revision, body }, history);
   }
   if (occurredAt !== inForce.occurredAt || unit !== inForce.unit) {
     return park(
@@ -136,18 +124,6 @@ function stateOf(event: Extract<AccountEvent, { type: "CostRecorded" | "CostCorr
   if (event.type === "CostCorrected") return { head, ...event.data };
   const { corrected, unit, atoms, occurredAt } = event.data;
   return { head, unit, occurredAt, revision: corrected?.revision ?? 0, atoms: corrected?.atoms ?? atoms };
-}
-
-function highestCost(
-  waiting: readonly CorrectionWaiting[],
-): { readonly revision: number; readonly by: Identity; readonly atoms: string; readonly text: string } | undefined {
-  let highest: { revision: number; by: Identity; atoms: string; text: string } | undefined;
-  for (const { source, id, revision, body } of waiting) {
-    if (body.kind === "cost" && revision > (highest?.revision ?? 0)) {
-      highest = { revision, by: { source, id }, atoms: body.atoms, text: body.text };
-    }
-  }
-  return highest;
 }
 
 export function costNeeds(state: { readonly anyParked: boolean }, message: CostAccepted): { keys: string[]; chains: string[] } {

@@ -7,38 +7,19 @@
 import { formatFraction, plus, type Fraction, type Instant } from "@rerate/money";
 import { nextPeriod, periodOf, type CompiledPlan, type Period } from "@rerate/pricing";
 import type { AccountEvent, Entry, EntryRole, RulesBound, RulesUsed, WalletNumbers } from "../account-events.ts";
+import type { RulesSegment } from "../catalogue.ts";
 import type { Recorded } from "../decider.ts";
 import type { EntryKind } from "../messages.ts";
-import { accumulatorKey, stepOf, type AccumulatorPlace } from "./accumulator.ts";
-import {
-  EMPTY_ACCUMULATOR,
-  lateUntil,
-  withBinding,
-  type Accumulator,
-  type AccountState,
-  type BoundRules,
-  type PeriodState,
-} from "./state.ts";
+import { accumulatorKey, EMPTY_ACCUMULATOR, stepOf, type Accumulator, type AccumulatorPlace } from "./accumulator.ts";
+import { lateUntil, withBinding, type AccountState, type BoundRules, type PeriodState } from "./state.ts";
 
 /** Documents and contracts, as far as the service knows them. */
 export interface SettlementContext {
   /** Undefined while the account is unknown. Replays give none: they use the rules that the stream binds. */
-  readonly timeline: (ns: string, account: string) => readonly RulesTimelineSegment[] | undefined;
+  readonly timeline: (ns: string, account: string) => readonly RulesSegment[] | undefined;
   /** Revision of the account's last contract event that the catalogue has read. */
   readonly contractRevision: (ns: string, account: string) => number | undefined;
   readonly plan: (planHash: string, priceLists: Readonly<Record<string, string>>) => CompiledPlan | undefined;
-}
-
-export interface RulesTimelineSegment {
-  readonly from: Instant;
-  readonly plan: string;
-  readonly planId: string;
-  readonly priceLists: Readonly<Record<string, string>>;
-  readonly outcomeDefinition?: string;
-  readonly timeZone: string;
-  readonly currency: string;
-  readonly wallet: string;
-  readonly contractRevision: number;
 }
 
 /** Where a fact's entries go: its own period, and the open one if that has closed. */

@@ -3,14 +3,16 @@
  * arrival.
  */
 import type { AccountEvent, Entry, UsageContent, UsageRecorded } from "../account-events.ts";
-import type { Answer, Decision, History, ParkReason } from "../decider.ts";
+import type { Decision, History } from "../decider.ts";
 import type { Identity, UsageAccepted } from "../messages.ts";
 import { rulesUsed, type Draft } from "./draft.ts";
-import { factKey, headKey, identityKey, parkedKey, tagOf } from "./keys.ts";
+import { factKey, headKey, identityKey, parkedKey, revisionKey } from "./keys.ts";
+import { duplicateOrConflict, park } from "./park.ts";
 import { adjustLate } from "./periods.ts";
 import { bookChange, bookMeasures, measuresOf } from "./rate.ts";
 import { rulesAt, type BoundRules } from "./state.ts";
 import { settle, storyPosting } from "./settle.ts";
+import { highestWaiting, waitForOriginal } from "./waiting.ts";
 import { bindingFact, foldStory, NEW_STORY, storyOf, withEntries, type Story } from "./story.ts";
 
 type Outcome = Decision<AccountEvent>;
@@ -24,48 +26,15 @@ export function recordUsage(draft: Draft, message: UsageAccepted, history: Histo
     : correctUsage(draft, message, message.corrects, history);
 }
 
-/** The same identity with the same content has no effect; with other content it is a conflict: parked, never billed, never dropped. */
-export function duplicateOrConflict(
-  state: { readonly anyParked: boolean },
-  message: { readonly source: string; readonly id: string; readonly contentHash: string },
-  history: History<AccountEvent>,
-): Outcome | undefined {
-  const known = history.find(factKey(message));
-  if (known === undefined) return undefined;
-  if (known.tag === tagOf(message.contentHash))
-    return { kind: "skip", answer: { status: "duplicate", revision: known.revision } };
-  return park(
-    state,
-    message,
-    history,
-    "conflict",
-    `${message.source} ${message.id} was recorded with other content at revision ${known.revision}`,
-  );
-}
-
-/** Parks a message and notes it in the stream, once per content. */
-export function park(
-  state: { readonly anyParked: boolean },
-  message: { readonly source: string; readonly id: string; readonly contentHash: string },
-  history: History<AccountEvent>,
-  reason: ParkReason,
-  detail: string,
-): Outcome {
-  const noted = state.anyParked && history.find(parkedKey(message, message.contentHash))?.tag === reason;
-  const { source, id, contentHash } = message;
-  const events: AccountEvent[] = noted ? [] : [{ type: "FactParked", data: { source, id, contentHash, reason } }];
-  const answer: Answer = { status: reason === "conflict" || reason === "revision-conflict" ? "conflict" : "parked", detail };
-  return { kind: "park", reason, detail, events, answer };
-}
-
 function recordOriginal(draft: Draft, message: UsageAccepted, history: History<AccountEvent>): Outcome {
   const { state } = draft;
   const rules = rulesAt(draft.rules, message.occurredAt);
   if (rules === undefined) return park(draft.state, message, history, "no-rules", `no plan is in force at ${message.occurredAt}`);
   const plan = draft.context.plan(rules.plan, rules.priceLists);
   if (plan === undefined) return { kind: "wait", reason: `plan ${rules.plan} is not known here yet` };
-  const waiting = state.waitingCorrections.get(identityKey(message));
-  const corrected = waiting === undefined ? undefined : highestUsage(waiting);
+  const waiting = highestWaiting(draft, message, "usage");
+  const corrected =
+    waiting === undefined ? undefined : { revision: waiting.revision, by: waiting.by, content: waiting.body.content };
   const content = contentOf(message);
   const measures = measuresOf(plan, corrected?.content ?? content, message.occurredAt);
   if ("kind" in measures) return park(draft.state, message, history, measures.reason, measures.detail);
@@ -135,7 +104,10 @@ function applyWaitingVerdict(draft: Draft, outcome: Identity, story: Story): voi
 function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, history: History<AccountEvent>): Outcome {
   const revision = message.revision ?? 1;
   const original = history.find(factKey(corrects));
-  if (original === undefined) return waitForOriginal(draft, message, corrects, revision, history);
+  if (original === undefined) {
+    const body = { kind: "usage", content: contentOf(message) } as const;
+    return waitForOriginal(draft, message, { corrects, revision, body }, history);
+  }
   const recorded = history.at(original.revision);
   if (recorded.type !== "UsageRecorded") {
     return park(
@@ -187,11 +159,6 @@ function revisionTaken(history: History<AccountEvent>, corrects: Identity, revis
   return revision === inForce || history.find(revisionKey(corrects, revision)) !== undefined;
 }
 
-/** One revision of a fact has one content: the key that tells. */
-export function revisionKey(corrects: Identity, revision: number): string {
-  return `r${revision}:${identityKey(corrects)}`;
-}
-
 interface Correction {
   readonly corrects: Identity;
   readonly revision: number;
@@ -236,47 +203,6 @@ function recordCorrection(draft: Draft, message: UsageAccepted, correction: Corr
   const wallets = draft.walletNumbers(entries, rules.wallet);
   draft.add({ type: "UsageCorrected", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
   return { kind: "record", events: draft.events, answer: { status: "recorded" } };
-}
-
-function waitForOriginal(
-  draft: Draft,
-  message: UsageAccepted,
-  corrects: Identity,
-  revision: number,
-  history: History<AccountEvent>,
-): Outcome {
-  const waiting = draft.state.waitingCorrections.get(identityKey(corrects)) ?? [];
-  if (waiting.some((other) => other.revision === revision)) {
-    return park(
-      draft.state,
-      message,
-      history,
-      "revision-conflict",
-      `revision ${revision} of ${corrects.id} already waits with other content`,
-    );
-  }
-  const { source, id, occurredAt, contentHash } = message;
-  draft.add({
-    type: "CorrectionWaiting",
-    data: { source, id, occurredAt, contentHash, corrects, revision, body: { kind: "usage", content: contentOf(message) } },
-  });
-  return { kind: "record", events: draft.events, answer: { status: "recorded", detail: "waits for the fact that it corrects" } };
-}
-
-function highestUsage(
-  waiting: readonly {
-    readonly source: string;
-    readonly id: string;
-    readonly revision: number;
-    readonly body: { readonly kind: string; readonly content?: UsageContent };
-  }[],
-): { readonly revision: number; readonly by: Identity; readonly content: UsageContent } | undefined {
-  let highest: { revision: number; by: Identity; content: UsageContent } | undefined;
-  for (const { source, id, revision, body } of waiting) {
-    if (body.content !== undefined && revision > (highest?.revision ?? 0))
-      highest = { revision, by: { source, id }, content: body.content };
-  }
-  return highest;
 }
 
 /** The priced fields of a message, without those it does not have. */

@@ -24,6 +24,11 @@ export function parkedKey(identity: Identity, contentHash: string): string {
   return `p${identityKey(identity)}:${tagOf(contentHash)}`;
 }
 
+/** One revision of a fact has one content: the key that tells. */
+export function revisionKey(corrects: Identity, revision: number): string {
+  return `r${revision}:${identityKey(corrects)}`;
+}
+
 /** An import command. */
 export function importKey(identity: Identity, phase: string): string {
   return `i${phase}:${identityKey(identity)}`;

@@ -13,20 +13,8 @@ import type {
   VerdictWaiting,
 } from "../account-events.ts";
 import type { Recorded } from "../decider.ts";
-import { accumulatorKey } from "./accumulator.ts";
+import { accumulatorKey, EMPTY_ACCUMULATOR, type Accumulator } from "./accumulator.ts";
 import { identityKey } from "./keys.ts";
-
-/** Where measures add up. `booked` is what the entries of the accumulator sum to: round(P(quantity)) as long as nothing else is posted on it. */
-export interface Accumulator {
-  readonly quantity: Fraction;
-  readonly booked: bigint;
-  /** W = Σ refunded share × measure, under an average quality policy. */
-  readonly refundedMeasure: Fraction;
-  /** What quality refunds of this accumulator have given back, ≥ 0. */
-  readonly refunded: bigint;
-}
-
-export const EMPTY_ACCUMULATOR: Accumulator = { quantity: ZERO, booked: 0n, refundedMeasure: ZERO, refunded: 0n };
 
 export interface BoundRules extends RulesBound {
   /** Revision of the event in this stream. */
