@@ -1,7 +1,7 @@
 import { compare, fraction, instant, multiply, parseFraction, round, ZERO, add, divide, type Fraction } from "@rerate/money";
 import { compilePlan, planSchema } from "@rerate/pricing";
 import { harness } from "@rerate/testkit";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { AccountEvent, Entry } from "./account-events.ts";
 import type { OutcomeDecidedMessage, UsageAccepted } from "./messages.ts";
