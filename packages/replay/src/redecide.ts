@@ -9,7 +9,7 @@ import { encodeEvent, type Decider, type Decision, type DomainEvent } from "@rer
 import { firstDifference } from "./difference.ts";
 import { createKeyIndex } from "./key-index.ts";
 import type { Problem } from "./problem.ts";
-import type { ReadEvent, StreamWindow } from "./stream-window.ts";
+import { UnreadableEvent, type ReadEvent, type StreamWindow } from "./stream-window.ts";
 
 export interface Redeciding<State, Message, Event extends DomainEvent, Context> {
   readonly decider: Decider<State, Message, Event, Context>;
@@ -34,7 +34,7 @@ export interface Redecided<State> {
 }
 
 /** As far as the cause of a decision is looked for. */
-const LOOK_AHEAD = 24;
+const LOOK_AHEAD = 6;
 
 export async function redecide<State, Message, Event extends DomainEvent, Context>(
   stream: string,
@@ -54,12 +54,15 @@ export async function redecide<State, Message, Event extends DomainEvent, Contex
     onEvent(read, state);
   }
 
-  async function decideAgain(message: Message, head: ReadEvent<Event>): Promise<Decision<Event>> {
+  function decideAgain(message: Message, head: ReadEvent<Event>): Decision<Event> {
+    const at = { revision: head.revision, recordedAt: head.recordedAt };
+    return decider.decide(state, message, context, index.history(window.kept), at);
+  }
+
+  async function fetchMissing(message: Message): Promise<void> {
     const needs = decider.needs(state, message, context);
     for (let missing = index.missing(needs, window.kept); missing.size > 0; missing = index.missing(needs, window.kept))
       await window.fetch(missing);
-    const at = { revision: head.revision, recordedAt: head.recordedAt };
-    return decider.decide(state, message, context, index.history(window.kept), at);
   }
 
   /** Tries the causes one after the other: how many events the right one explains, or what the first one has against it. */
@@ -68,8 +71,11 @@ export async function redecide<State, Message, Event extends DomainEvent, Contex
     let against: Problem | undefined;
     for (const message of messages) {
       if (head === undefined) break;
-      const decision = await decideAgain(message, head);
-      const recorded = decision.kind === "record" ? await window.ahead(decision.events.length) : ahead;
+      // Waiting only where there is something to wait for: most decisions need nothing that is not at hand.
+      if (index.missing(decider.needs(state, message, context), window.kept).size > 0) await fetchMissing(message);
+      const decision = decideAgain(message, head);
+      const more = decision.kind === "record" && decision.events.length > ahead.length;
+      const recorded = more ? await window.ahead(decision.events.length) : ahead;
       const compared = compareDecision(stream, head, recorded, decision);
       if (typeof compared === "number") return compared;
       against ??= compared;
@@ -98,10 +104,12 @@ export async function redecide<State, Message, Event extends DomainEvent, Contex
       const causes = await causesOf(ahead, state);
       const explained = causes === "given" ? 1 : await explain(ahead, causes);
       if (typeof explained !== "number") return { state, events, problem: explained };
-      for (const read of await window.ahead(explained)) fold(read);
+      for (const read of explained <= ahead.length ? ahead.slice(0, explained) : await window.ahead(explained)) fold(read);
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof UnreadableEvent)
+      return { state, events, problem: { kind: "unreadable", stream, revision: error.revision, message } };
     return { state, events, problem: { kind: "decision", stream, revision: events, message } };
   }
 }

@@ -17,14 +17,24 @@ export interface ReadEvent<Event> {
 }
 
 export interface StreamWindow<Event> {
-  /** The next event and those after it; shorter than asked for only at the end of the stream. */
-  ahead(count: number): Promise<readonly ReadEvent<Event>[]>;
+  /** The next event and those after it; throws an `UnreadableEvent` when it cannot be read; shorter than asked for only at the end of the stream. At once when they are at hand. */
+  ahead(count: number): readonly ReadEvent<Event>[] | Promise<readonly ReadEvent<Event>[]>;
   /** Goes past the next event. */
   pass(): void;
   /** An event that was passed, if it is still at hand. */
   kept(revision: number): Event | undefined;
   /** Fetches events that are not at hand and keeps them until the next call. */
   fetch(revisions: ReadonlySet<number>): Promise<void>;
+}
+
+/** An event whose stored text is none that this version can read. */
+export class UnreadableEvent extends Error {
+  override readonly name = "UnreadableEvent";
+  readonly revision: number;
+  constructor(revision: number, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.revision = revision;
+  }
 }
 
 const PAGE = 500;
@@ -41,14 +51,35 @@ export function openStreamWindow<Event>(
   let ended = false;
   let passed: Event[] = [];
   let passedFrom = 0;
+  let unreadable: UnreadableEvent | undefined;
   const fetched = new Map<number, Event>();
 
   async function readPage(): Promise<void> {
     const page = await eventStore.readForward(stream, { from, maxCount: PAGE });
     ended = page.length < PAGE;
     from = (page.at(-1)?.revision ?? from) + 1;
-    upcoming = [...upcoming.slice(next), ...page.map(read)];
+    upcoming = upcoming.slice(next);
     next = 0;
+    for (const stored of page) {
+      try {
+        upcoming.push(read(stored));
+      } catch (error) {
+        // What stands before it is still looked at.
+        unreadable = new UnreadableEvent(stored.revision, error);
+        ended = true;
+        return;
+      }
+    }
+  }
+
+  async function readAhead(count: number): Promise<readonly ReadEvent<Event>[]> {
+    while (!ended && upcoming.length - next < count) await readPage();
+    return atHand(count);
+  }
+
+  function atHand(count: number): readonly ReadEvent<Event>[] {
+    if (unreadable !== undefined && next >= upcoming.length) throw unreadable;
+    return upcoming.slice(next, next + count);
   }
 
   function read(stored: StoredEvent): ReadEvent<Event> {
@@ -56,10 +87,7 @@ export function openStreamWindow<Event>(
   }
 
   return {
-    async ahead(count) {
-      while (!ended && upcoming.length - next < count) await readPage();
-      return upcoming.slice(next, next + count);
-    },
+    ahead: (count) => (ended || upcoming.length - next >= count ? atHand(count) : readAhead(count)),
     pass() {
       const head = upcoming[next];
       if (head === undefined) throw new Error(`${stream} has no further event`);

@@ -223,12 +223,14 @@ describe("verify", () => {
     expect(report.pending.entries).toBeGreaterThan(5);
   });
 
-  test("names what it cannot read", async () => {
+  test("names the event that it cannot read", async () => {
     const revision = revisionOf(ACCOUNT, "UsageRecorded", 1);
-    const report = await verify({
-      eventStore: await logOf(changed(ACCOUNT, revision, (event) => ({ ...event, data: event.data.slice(0, -1) }))),
-    });
-    expect(report.problems.find(({ kind, stream }) => kind === "decision" && stream === ACCOUNT)).toBeDefined();
+    const cut = changed(ACCOUNT, revision, (event) => ({ ...event, data: event.data.slice(0, -1) }));
+    const report = await verify({ eventStore: await logOf(cut) });
+    expect(report.problems.find(({ stream, kind }) => stream === ACCOUNT && kind === "unreadable")).toMatchObject({ revision });
+    const unknown = changed(ACCOUNT, revision, (event) => ({ ...event, type: "UsageInvented" }));
+    const other = await verify({ eventStore: await logOf(unknown) });
+    expect(other.problems.find(({ stream, kind }) => stream === ACCOUNT && kind === "unreadable")).toMatchObject({ revision });
   });
 
   test("passes on what a check of the read models found", async () => {

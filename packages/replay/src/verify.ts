@@ -252,11 +252,11 @@ function createAudit({ eventStore, onProgress }: VerifyOptions, scan: LogScan, f
       const verdicts = createExchange("outcome.decided");
       const { ns, name } = parseStreamName(`account-${owner}`);
       const [account, outcomes] = [streamName("account", ns, name), streamName("outcome", ns, name)];
-      const before = found.counts.decision;
+      const before = found.counts.decision + found.counts.unreadable;
       if (scan.streams.has(account)) await auditAccount(account, usage, verdicts);
       if (scan.streams.has(outcomes)) await auditOutcomes(outcomes, usage, verdicts);
       // A stream that was left after its first difference has not told everything that it published.
-      if (found.counts.decision > before) return;
+      if (found.counts.decision + found.counts.unreadable > before) return;
       const [sent, decided] = [usage.compare(), verdicts.compare()];
       for (const problem of [...sent.problems, ...decided.problems]) found.add(problem);
       pending.usage += sent.pending;
