@@ -5,7 +5,7 @@ import {
   add,
   eventsOf,
   forwardedInput,
-  message,
+  send,
   streamOf,
   type Surroundings,
   surroundings,
@@ -16,11 +16,6 @@ import {
 import { createMemoryCache } from "./worker-cache.ts";
 
 const at = (seconds: number) => `${new Date(Date.UTC(2026, 0, 1) + seconds * 1_000).toISOString().slice(0, 23)}000000Z`;
-const send = (world: Surroundings, ...messages: ToyMessage[]) =>
-  world.bus.publish(
-    "toy.in",
-    messages.map((body) => message(body)),
-  );
 const typesOf = async (world: Surroundings, account: string, category?: string) =>
   (await eventsOf(world, streamOf(account, category))).map(({ type, data }) => ("id" in data ? `${type} ${data.id}` : type));
 

@@ -2,10 +2,10 @@
  * A small service for this package's tests: accounts that add up amounts, know duplicates, forward numbers without gaps,
  * wait for a catalogue, park, break on demand and time out. Not exported.
  */
-import { createMemoryEventStore, type EventStore, type StoredEvent } from "@rerate/event-store";
+import { createMemoryEventStore, type EventStore, FIRST_LINK, type StoredEvent } from "@rerate/event-store";
 import { createMemoryBus, type LocalBus, type LogTopic, type Message as BusMessage, type TopicCodec } from "@rerate/message-bus";
 import type { Decider, EventCodec } from "./decider.ts";
-import { readSeal } from "./seal.ts";
+import { linkAfter, readSeal } from "./seal.ts";
 import { createWorker, type Worker } from "./worker.ts";
 import { createMemoryCache } from "./worker-cache.ts";
 import type { Log, Metrics, WorkerOptions } from "./worker-options.ts";
@@ -332,3 +332,25 @@ export async function idsOf(world: Pick<Surroundings, "eventStore">, account: st
 }
 
 export const recordedAtOf = (stored: StoredEvent): string => readSeal(stored.metadata).recordedAt;
+
+/** Publishes messages to the toy worker's topic. */
+export async function send(world: Pick<Surroundings, "bus">, ...messages: ToyMessage[]): Promise<void> {
+  await world.bus.publish(
+    "toy.in",
+    messages.map((body) => message(body)),
+  );
+}
+
+/** What is wrong with the links or times of a stream; undefined when nothing is. */
+export async function chainProblem(world: Pick<Surroundings, "eventStore">, stream: string): Promise<string | undefined> {
+  let link = FIRST_LINK;
+  let latest = "";
+  for (const stored of await storedEvents(world, stream)) {
+    const { previous, recordedAt } = readSeal(stored.metadata);
+    if (previous !== link) return `the link at revision ${stored.revision} does not fit`;
+    if (recordedAt < latest) return `time goes back at revision ${stored.revision}`;
+    link = linkAfter(stored);
+    latest = recordedAt;
+  }
+  return undefined;
+}
