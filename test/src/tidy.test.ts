@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "packages/runtime": ["money", "sqlite", "event-store", "message-bus", "flow"],
   "packages/http": ["wire"],
   "packages/client": ["wire"],
-  "packages/cli": ["money", "pricing", "outcomes", "client", "replay", "runtime"],
+  "packages/cli": ["money", "pricing", "outcomes", "wire", "client", "replay", "runtime"],
   "packages/testkit": [],
 };
 
