@@ -22,15 +22,18 @@ export interface DoorAnswer {
   readonly revision?: number | undefined;
 }
 
+/** A message with the content it has: two contents of one identity get two answers. `name` is the account or the wallet. */
+export interface AwaitedMessage extends Identity {
+  readonly ns: string;
+  readonly name: string;
+  readonly contentHash: string;
+}
+
 /**
  * Waits for the owner's answer about a message, at most so long; undefined when none came. Called before the message is
  * published, so that no answer can be missed. Never rejects.
  */
-export type AwaitAnswer = (
-  topic: string,
-  identity: Identity & { readonly ns: string; readonly name: string },
-  milliseconds: number,
-) => Promise<DoorAnswer | undefined>;
+export type AwaitAnswer = (topic: string, message: AwaitedMessage, milliseconds: number) => Promise<DoorAnswer | undefined>;
 
 export type Read<Fact> = { readonly fact: Fact } | { readonly problems: readonly InputProblem[] };
 

@@ -10,6 +10,27 @@ export interface Identity {
   readonly id: string;
 }
 
+/** What a message says about itself that stays the same however often it is delivered. */
+interface Delivered {
+  readonly kind: string;
+  readonly ns?: string;
+  readonly account?: string;
+  readonly wallet?: string;
+  readonly source?: string;
+  readonly id?: string;
+  readonly phase?: string;
+  readonly contentHash?: string;
+}
+
+/**
+ * What makes two deliveries of a fact, a signal or a command the same: whose it is, its identity and its content, never when it
+ * came. A parked message is kept once under it.
+ */
+export function deliveryIdentity(message: Delivered): string {
+  const { kind, ns, account, wallet, source, id, phase, contentHash } = message;
+  return JSON.stringify([kind, ns, account ?? wallet, source, id, phase, contentHash].map((part) => part ?? null));
+}
+
 interface FactHead extends Identity {
   readonly ns: string;
   readonly account: string;

@@ -16,7 +16,7 @@ import {
   type RouteRequest,
   route,
 } from "@rerate/http";
-import { partitionKey, shardOf, type FactMessage } from "@rerate/ledger";
+import { partitionKey, shardOf, type FactMessage, type ImportCommand } from "@rerate/ledger";
 import {
   costSchema,
   doorAt,
@@ -138,6 +138,9 @@ function importsRoute(deps: IngestDeps): Route {
 const USAGE_TOPIC = "usage.accepted";
 const SIGNAL_TOPIC = "signal.accepted";
 
+/** What has an identity and a content of its own. */
+type Fact = Exclude<FactMessage, ImportCommand>;
+
 type DoorCall = RouteRequest<unknown, PartialQuery, unknown>;
 
 function doorOf(deps: IngestDeps, request: Pick<DoorCall, "caller">): Door {
@@ -147,7 +150,7 @@ function doorOf(deps: IngestDeps, request: Pick<DoorCall, "caller">): Door {
 function acceptUsage(deps: IngestDeps, request: DoorCall, name: "events" | "corrections"): Promise<RouteReply> {
   const door = doorOf(deps, request);
   const options = { correction: name === "corrections" };
-  const read = (item: unknown): Read<FactMessage> => {
+  const read = (item: unknown): Read<Fact> => {
     const fact = toUsageFact(item, door, options);
     return fact === undefined ? { problems: usageEventProblems(item, door, options) } : { fact };
   };
@@ -159,7 +162,7 @@ function accept(
   request: DoorCall,
   name: string,
   body: unknown,
-  read: (item: unknown) => Read<FactMessage>,
+  read: (item: unknown) => Read<Fact>,
 ): Promise<RouteReply> {
   const { awaitAnswer, onRefused } = deps;
   return throughDoor({
@@ -172,13 +175,14 @@ function accept(
     awaitAnswer:
       awaitAnswer === undefined
         ? undefined
-        : async ({ ns, account, source, id }, ms) => awaitAnswer(USAGE_TOPIC, { ns, name: account, source, id }, ms),
+        : async ({ ns, account, source, id, contentHash }, ms) =>
+            awaitAnswer(USAGE_TOPIC, { ns, name: account, source, id, contentHash }, ms),
     onRefused: onRefused === undefined ? undefined : (count) => onRefused(name, count),
   });
 }
 
 /** Messages under the key and shard of their account; few accounts repeat in a batch, so their hashes are taken once. */
-function keyed(facts: readonly FactMessage[]): { readonly key: string; readonly shard: number; readonly body: FactMessage }[] {
+function keyed(facts: readonly Fact[]): { readonly key: string; readonly shard: number; readonly body: Fact }[] {
   const places = new Map<string, { readonly key: string; readonly shard: number }>();
   return facts.map((body) => {
     let place = places.get(body.account);

@@ -55,7 +55,8 @@ export function routes(deps: SignalDoorDeps): RoutePlugin {
         awaitAnswer:
           awaitAnswer === undefined
             ? undefined
-            : async ({ ns, account, source, id }, ms) => awaitAnswer(SIGNAL_TOPIC, { ns, name: account, source, id }, ms),
+            : async ({ ns, account, source, id, contentHash }, ms) =>
+                awaitAnswer(SIGNAL_TOPIC, { ns, name: account, source, id, contentHash }, ms),
         onRefused: onRefused === undefined ? undefined : (count) => onRefused("signals", count),
       });
     },

@@ -4,6 +4,7 @@
 import { createWorker, type ServiceSurroundings, type Worker } from "@rerate/flow";
 import {
   decodeEvent,
+  deliveryIdentity,
   encodeEvent,
   outcome,
   outcomeDecidedTopic,
@@ -45,7 +46,12 @@ export function createOutcomeSignalService(options: OutcomeSignalOptions): Worke
     ownerOf: ownerOfKey,
     parkedNote: parkedNoteOf,
     inputs: [
-      { topic: "signal.accepted", codec: topicCodec("signal.accepted"), read: (body) => body as OutcomeMessage },
+      {
+        topic: "signal.accepted",
+        codec: topicCodec("signal.accepted"),
+        read: (body) => body as OutcomeMessage,
+        identityOf: deliveryIdentity,
+      },
       {
         topic: "usage.recorded",
         codec: topicCodec("usage.recorded"),

@@ -4,6 +4,7 @@
 import { createWorker, type ServiceSurroundings, type Worker } from "@rerate/flow";
 import {
   decodeEvent,
+  deliveryIdentity,
   encodeEvent,
   ledgerEntriesTopic,
   outcomeDecidedTopic,
@@ -55,6 +56,7 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
         topic: "usage.accepted",
         codec: topicCodec("usage.accepted"),
         read: (body) => body as SettlementMessage,
+        identityOf: deliveryIdentity,
       },
       {
         topic: "outcome.decided",

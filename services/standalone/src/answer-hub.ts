@@ -3,7 +3,7 @@
  * hear in time is told "pending", never something wrong.
  */
 import type { Answer } from "@rerate/ledger";
-import type { AwaitAnswer } from "@rerate/http";
+import type { AwaitAnswer, AwaitedMessage } from "@rerate/http";
 
 export interface AnswerHub {
   readonly awaitAnswer: AwaitAnswer;
@@ -16,8 +16,8 @@ type Waiter = (answer: Answer | undefined) => void;
 export function createAnswerHub(defer: (task: () => void, delayMs: number) => void): AnswerHub {
   const waiters = new Map<string, Set<Waiter>>();
   return {
-    awaitAnswer(topic, { ns, name, source, id }, milliseconds) {
-      const key = keyOf(topic, ns, name, source, id);
+    awaitAnswer(topic, message, milliseconds) {
+      const key = keyOf(topic, message);
       const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
       const waiting = waiters.get(key) ?? new Set();
       waiters.set(key, waiting.add(resolve));
@@ -38,14 +38,16 @@ export function createAnswerHub(defer: (task: () => void, delayMs: number) => vo
   };
 }
 
-function keyOf(topic: string, ns: string, name: string, source: string, id: string): string {
-  return JSON.stringify([topic, ns, name, source, id]);
+/** With the content: of two contents of one identity, one is recorded and the other is a conflict. */
+function keyOf(topic: string, { ns, name, source, id, contentHash }: AwaitedMessage): string {
+  return JSON.stringify([topic, ns, name, source, id, contentHash]);
 }
 
 function keyOfMessage(topic: string, message: unknown): string | undefined {
   if (typeof message !== "object" || message === null) return undefined;
-  const { ns, account, wallet, source, id } = message as Readonly<Record<string, unknown>>;
+  const { ns, account, wallet, source, id, contentHash } = message as Readonly<Record<string, unknown>>;
   const name = account ?? wallet;
-  if (typeof ns !== "string" || typeof name !== "string" || typeof id !== "string") return undefined;
-  return keyOf(topic, ns, name, typeof source === "string" ? source : "", id);
+  if (typeof ns !== "string" || typeof name !== "string" || typeof id !== "string" || typeof contentHash !== "string")
+    return undefined;
+  return keyOf(topic, { ns, name, source: typeof source === "string" ? source : "", id, contentHash });
 }

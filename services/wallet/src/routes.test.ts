@@ -61,7 +61,9 @@ describe("the door of wallets", () => {
     const { post, asked } = await trial({ status: "conflict", detail: "g-1 has another amount" });
     const reply = await post("/v1/wallets/acme/grants", { id: "g-1", amount: "1", unit: "USD" }, { prefer: "wait=2" });
     expect(reply).toMatchObject({ status: 409, json: { detail: "g-1 has another amount" } });
-    expect(asked).toEqual([["wallet.requested", { ns: "default", name: "acme", source: "", id: "g-1" }]]);
+    expect(asked).toEqual([
+      ["wallet.requested", { ns: "default", name: "acme", source: "", id: "g-1", contentHash: expect.stringMatching(/^1:/) }],
+    ]);
   });
 
   test("refuses amounts that are none", async () => {

@@ -59,7 +59,7 @@ export function routes(deps: WalletDoorDeps): RoutePlugin {
 
 function send(deps: WalletDoorDeps, command: WalletCommand, waitSeconds: number): Promise<RouteReply> {
   const { awaitAnswer } = deps;
-  const { ns, wallet, id } = command;
+  const { ns, wallet, id, contentHash } = command;
   return throughDoor({
     items: [command],
     batch: false,
@@ -72,7 +72,7 @@ function send(deps: WalletDoorDeps, command: WalletCommand, waitSeconds: number)
     awaitAnswer:
       awaitAnswer === undefined
         ? undefined
-        : async (_command, ms) => awaitAnswer(WALLET_TOPIC, { ns, name: wallet, source: "", id }, ms),
+        : async (_command, ms) => awaitAnswer(WALLET_TOPIC, { ns, name: wallet, source: "", id, contentHash }, ms),
     onRefused: undefined,
   });
 }

@@ -4,6 +4,7 @@
 import { createWorker, type ServiceSurroundings, type Worker } from "@rerate/flow";
 import {
   decodeEvent,
+  deliveryIdentity,
   encodeEvent,
   ledgerEntriesTopic,
   ownerOfKey,
@@ -37,7 +38,12 @@ export function createWalletService(options: WalletOptions): Worker<WalletMessag
     ownerOf: ownerOfKey,
     parkedNote: parkedNoteOf,
     inputs: [
-      { topic: "wallet.requested", codec: topicCodec("wallet.requested"), read: (body) => body as WalletMessage },
+      {
+        topic: "wallet.requested",
+        codec: topicCodec("wallet.requested"),
+        read: (body) => body as WalletMessage,
+        identityOf: deliveryIdentity,
+      },
       {
         topic: "ledger.entries",
         codec: topicCodec("ledger.entries"),
