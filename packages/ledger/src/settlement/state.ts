@@ -2,7 +2,7 @@
  * The folded state of one account's stream, as settlement needs it: bounded by the account's rules, periods and cells, never
  * by its number of facts. What concerns single facts is found in the stream itself (`story.ts`).
  */
-import { add, formatFraction, parseFraction, plus, ZERO, type Fraction, type Instant } from "@rerate/money";
+import { add, formatFraction, parseFraction, plus, type Instant } from "@rerate/money";
 import type {
   AccountEvent,
   CorrectionWaiting,
