@@ -23,3 +23,15 @@ test("who does not hear in time hears nothing wrong", async () => {
   for (const task of waiting) task();
   expect(await answer).toBeUndefined();
 });
+
+test("a wallet's command is known by its id, whatever its credits come from", async () => {
+  const hub = createAnswerHub(() => {});
+  const message = { ns: "default", name: "acme", source: "", id: "g-1", contentHash: "1:g" };
+  const answer = hub.awaitAnswer("wallet.requested", message, 1000);
+  hub.answered(
+    "wallet.requested",
+    { ns: "default", wallet: "acme", source: "purchase", id: "g-1", contentHash: "1:g" },
+    { status: "recorded" },
+  );
+  expect((await answer)?.status).toBe("recorded");
+});

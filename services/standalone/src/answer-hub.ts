@@ -49,5 +49,7 @@ function keyOfMessage(topic: string, message: unknown): string | undefined {
   const name = account ?? wallet;
   if (typeof ns !== "string" || typeof name !== "string" || typeof id !== "string" || typeof contentHash !== "string")
     return undefined;
-  return keyOf(topic, { ns, name, source: typeof source === "string" ? source : "", id, contentHash });
+  // What a grant calls its source says where its credits come from; a command's identity is its id alone.
+  const from = account === undefined || typeof source !== "string" ? "" : source;
+  return keyOf(topic, { ns, name, source: from, id, contentHash });
 }

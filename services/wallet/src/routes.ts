@@ -64,11 +64,11 @@ function send(deps: WalletDoorDeps, command: WalletCommand, waitSeconds: number)
     items: [command],
     batch: false,
     partial: false,
-    read: () => ({ fact: command }),
+    // A command's identity is its id alone, within its wallet.
+    read: () => ({ fact: { ns, id } }),
     publish: async () =>
       deps.publish(WALLET_TOPIC, [{ key: partitionKey(ns, wallet), shard: shardOf(ns, wallet), body: command }]),
     waitSeconds,
-    // A command's identity is its id alone, within its wallet.
     awaitAnswer:
       awaitAnswer === undefined
         ? undefined
