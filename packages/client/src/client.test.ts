@@ -46,19 +46,21 @@ describe("the client", () => {
     const client = createClient({ url: "http://localhost:4000/", key: "rk_a_b", fetch });
     await client.entries("ac/me", { limit: 5, period: "2026-03" });
     await client.outcome("acme", "s/1", "o 1");
+    await client.costs("acme", { cursor: "c1" });
     await client.assignPlan("acme", { planId: "starter" });
     await client.publishDocument("kind: plan\n", { effectiveFrom: "2026-01-01T00:00:00Z" });
     await client.sendUsage([], { waitSeconds: 5, partial: true });
     expect(sent.map(({ method, url }) => `${method} ${url.slice("http://localhost:4000".length)}`)).toEqual([
       "GET /v1/accounts/ac%2Fme/entries?limit=5&period=2026-03",
       "GET /v1/accounts/acme/outcomes/s%2F1/o%201",
+      "GET /v1/accounts/acme/costs?cursor=c1",
       "PUT /v1/accounts/acme/plan",
       "POST /v1/documents?effectiveFrom=2026-01-01T00%3A00%3A00Z",
       "POST /api/v1/events?partial=true",
     ]);
     expect(sent[0]?.headers["authorization"]).toBe("Bearer rk_a_b");
-    expect([sent[3]?.headers["content-type"], sent[3]?.body]).toEqual(["application/yaml", "kind: plan\n"]);
-    expect(sent[4]?.headers["prefer"]).toBe("wait=5");
+    expect([sent[4]?.headers["content-type"], sent[4]?.body]).toEqual(["application/yaml", "kind: plan\n"]);
+    expect(sent[5]?.headers["prefer"]).toBe("wait=5");
   });
 
   test("walks all pages of entries", async () => {

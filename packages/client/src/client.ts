@@ -7,6 +7,7 @@ import type {
   AssignPlanBody,
   BalanceRead,
   CostBody,
+  CostsRead,
   CreatedKeyRead,
   CreateKeyBody,
   DocumentCheckRead,
@@ -75,6 +76,8 @@ export interface RerateClient {
   invoices(account: string): Promise<InvoicesRead>;
   invoice(account: string, period: string): Promise<InvoiceRead>;
   usage(account: string, options?: { readonly by?: string; readonly from?: string; readonly to?: string }): Promise<UsageRead>;
+  /** What things cost the seller, as published and as corrected. */
+  costs(account: string, options?: PageOptions): Promise<CostsRead>;
   outcomes(
     account: string,
     options?: PageOptions & { readonly verdict?: "success" | "partial" | "failure" | "pending" },
@@ -152,6 +155,7 @@ export function createClient(options: ClientOptions): RerateClient {
     invoices: (account) => get(`${of(account)}/invoices`),
     invoice: (account, period) => get(`${of(account)}/invoices/${encodeURIComponent(period)}`),
     usage: (account, query = {}) => get(`${of(account)}/usage`, { ...query }),
+    costs: (account, page = {}) => get(`${of(account)}/costs`, { ...page }),
     outcomes: (account, query = {}) => get(`${of(account)}/outcomes`, { ...query }),
     outcome: (account, source, id) => get(`${of(account)}/outcomes/${encodeURIComponent(source)}/${encodeURIComponent(id)}`),
 

@@ -9,11 +9,11 @@ import { exact, exactText, plus, type Exact } from "./exact.ts";
 export type SqlValue = string | number | null;
 
 export interface Field<T> {
-  readonly empty: () => T;
+  empty(): T;
   /** May change and return `newer`. */
-  readonly merge: (older: T, newer: T) => T;
-  readonly encode: (value: T) => SqlValue;
-  readonly decode: (value: SqlValue) => T;
+  merge(older: T, newer: T): T;
+  encode(value: T): SqlValue;
+  decode(value: SqlValue): T;
 }
 
 /** Whole numbers beyond ±(2^53 − 1) and fractions are kept as text in the same column: columns have no affinity (`ANY`). */

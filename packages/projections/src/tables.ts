@@ -12,10 +12,11 @@ export interface Table<Fields extends FieldMap = FieldMap> {
   readonly fields: Fields;
 }
 
-// A column's type is known where its table is named; code that treats all tables alike only passes values from one of a
-// column's functions to the next.
-// oxlint-disable-next-line typescript/no-explicit-any
-export type FieldMap = Readonly<Record<string, Field<any>>>;
+/**
+ * Columns by name. A column's type is known where its table is named; code that treats all tables alike only passes values from
+ * one of a column's functions to the next.
+ */
+export type FieldMap = Readonly<Record<string, Field<unknown>>>;
 
 export type RowOf<Fields extends FieldMap> = { [Name in keyof Fields]: Fields[Name] extends Field<infer T> ? T : never };
 
