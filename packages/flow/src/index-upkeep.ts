@@ -16,16 +16,21 @@ import type { Limits, WorkerOptions } from "./worker-options.ts";
 export interface IndexUpkeep {
   /** Reads the log from the checkpoint to its end. Nothing may be decided before this resolves. */
   catchUp(): Promise<void>;
-  /** Saves when much is unsaved. Resolves at once unless so much is waiting that the worker has to slow down. */
-  afterRound(): Promise<void> | undefined;
+  /**
+   * Told how many events the round appended: now and then reads on in the log, while its newest events are in memory, and
+   * saves when much is unsaved. Resolves at once unless so much is waiting that the worker has to slow down.
+   */
+  afterRound(appended: number): Promise<void> | undefined;
   /** Saves everything, so that the next start reads nothing again. */
   saveAll(): Promise<void>;
 }
 
-const PAGE = 1_000;
+const PAGE = 4_000;
 const MOST_PAGES = 1_000;
 /** With so many times the usual number of unsaved keys, rounds wait for the saving. */
-const SLOW_DOWN = 4;
+const SLOW_DOWN = 2;
+/** Appended events after which the log is read on. */
+const FOLLOW_AFTER = 4_000;
 
 /** Forgets caches that belong to another log: one that was replaced, or put back from a backup. */
 export async function forgetForeignCaches<State, Message extends object, Event extends DomainEvent, Context>(
@@ -59,6 +64,7 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
   const { index } = options.cache;
   let at = index.checkpoint;
   let saving: Promise<void> | undefined;
+  let appendedSince = 0;
   let failure: { readonly error: unknown } | undefined;
 
   const pause = () => new Promise<void>((resolve) => defer(resolve, 0));
@@ -99,7 +105,8 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
     }
   }
 
-  async function follow(whole: boolean): Promise<void> {
+  async function follow(): Promise<void> {
+    appendedSince = 0;
     // Bounded, so that a busy writer can't keep it from saving.
     for (let pages = 0; pages < MOST_PAGES; pages++) {
       const page = await nextPage();
@@ -108,6 +115,10 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
       if (page.end) break;
       await pause();
     }
+  }
+
+  async function followAndSave(whole: boolean): Promise<void> {
+    await follow();
     try {
       await save(whole);
     } catch (error) {
@@ -136,10 +147,12 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
       }
       if (count > 0) log.info({ service: options.name, events: count }, "caught up with the log");
     },
-    afterRound() {
+    afterRound(appended) {
       if (failure !== undefined) throw failure.error;
-      if (index.unsaved < limits.unsavedKeys) return undefined;
-      saving ??= follow(false)
+      appendedSince += appended;
+      const much = index.unsaved >= limits.unsavedKeys;
+      if (!much && appendedSince < FOLLOW_AFTER) return undefined;
+      saving ??= (much ? followAndSave(false) : follow())
         .catch((error: unknown) => log.warn({ service: options.name, err: error }, "the identity index was not saved"))
         .finally(() => {
           saving = undefined;
@@ -149,7 +162,7 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
     async saveAll() {
       await saving;
       if (failure !== undefined) throw failure.error;
-      await follow(true);
+      await followAndSave(true);
     },
   };
 }

@@ -113,7 +113,7 @@ export function createWorker<State, Message extends object, Event extends Domain
     metrics.gauge("cached_bytes", states.bytes);
     metrics.gauge("quarantined_streams", quarantine.size);
     metrics.gauge("open_deadlines", deadlines.size);
-    await upkeep?.afterRound();
+    await upkeep?.afterRound(works.reduce((sum, { appended }) => sum + appended, 0));
   }
 
   async function onChunk(chunk: Chunk): Promise<void> {

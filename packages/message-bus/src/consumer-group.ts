@@ -19,6 +19,8 @@ export interface LocalConsumer extends Consumer {
 export interface GroupHost {
   /** Runs a task after so many milliseconds, never at once. */
   readonly defer: (task: () => void, delayMs: number) => void;
+  /** True while handling more of this topic would only leave other consumers further behind. */
+  readonly mustGiveWay: (topic: string) => boolean;
   /** A chunk was handled: save the positions some time. */
   readonly moved: () => void;
   /** Resolves when the group's positions are durable. */
@@ -57,6 +59,8 @@ interface Lane {
   /** The chunk that a handler rejected: it comes again unchanged. */
   rejected: readonly ReceivedMessage[] | undefined;
   rejections: number;
+  /** How often the next chunk has given way to other consumers. */
+  gaveWay: number;
   /** Changes when the lane is taken away from an abandoned member: what it still does then is ignored. */
   epoch: number;
 }
@@ -64,6 +68,9 @@ interface Lane {
 const DEFAULT_CHUNK = 1_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
+/** A chunk gives way so often, so long each time: half a second in all, so that consumers which stand still hold up nobody. */
+const GIVE_WAY_AT_MOST = 250;
+const GIVE_WAY_MS = 2;
 
 export function createConsumerGroup(name: string, feeds: readonly Feed[], host: GroupHost): ConsumerGroup {
   const partitions = Math.max(...feeds.map((feed) => feed.partitions));
@@ -110,10 +117,14 @@ export function createConsumerGroup(name: string, feeds: readonly Feed[], host: 
   function wakeLane(lane: Lane): void {
     if (lane.busy) return;
     lane.busy = true;
+    stepLater(lane, 0);
+  }
+
+  function stepLater(lane: Lane, delayMs: number): void {
     const { epoch } = lane;
     host.defer(() => {
       step(lane, epoch).catch(fail);
-    }, 0);
+    }, delayMs);
   }
 
   async function step(lane: Lane, epoch: number): Promise<void> {
@@ -125,6 +136,12 @@ export function createConsumerGroup(name: string, feeds: readonly Feed[], host: 
       lane.busy = false;
       return;
     }
+    if (lane.gaveWay < GIVE_WAY_AT_MOST && host.mustGiveWay(lane.feed.topic)) {
+      lane.gaveWay += 1;
+      stepLater(lane, GIVE_WAY_MS);
+      return;
+    }
+    lane.gaveWay = 0;
     lane.running = owner;
     const handled = await handle(owner, lane, messages);
     if (lane.epoch !== epoch) return;
@@ -140,9 +157,7 @@ export function createConsumerGroup(name: string, feeds: readonly Feed[], host: 
     }
     for (const call of settled) call();
     const pauseMs = handled ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (lane.rejections - 1));
-    host.defer(() => {
-      step(lane, epoch).catch(fail);
-    }, pauseMs);
+    stepLater(lane, pauseMs);
     if (owner !== members[lane.partition % members.length]) rebalanceSoon();
   }
 
@@ -191,7 +206,7 @@ export function createConsumerGroup(name: string, feeds: readonly Feed[], host: 
     for (const lane of lanes) {
       if (!owns.includes(lane.partition)) continue;
       lane.epoch += 1;
-      Object.assign(lane, { running: undefined, busy: false, rejected: undefined, rejections: 0 });
+      Object.assign(lane, { running: undefined, busy: false, rejected: undefined, rejections: 0, gaveWay: 0 });
     }
     for (const partition of owns) owners[partition] = undefined;
     for (const call of settled) call();
@@ -242,5 +257,5 @@ export function createConsumerGroup(name: string, feeds: readonly Feed[], host: 
 }
 
 function newLane(feed: Feed, partition: number): Lane {
-  return { feed, partition, running: undefined, busy: false, rejected: undefined, rejections: 0, epoch: 0 };
+  return { feed, partition, running: undefined, busy: false, rejected: undefined, rejections: 0, gaveWay: 0, epoch: 0 };
 }

@@ -21,7 +21,7 @@ export interface LocalBusOptions {
   readonly now: () => string;
   /** Runs a task after so many milliseconds, never at once; 0 is as soon as possible. A waiting task must not keep the process alive. */
   readonly defer: (task: () => void, delayMs: number) => void;
-  /** How much of each partition of a published topic stays in memory. Default 16,384 messages and 8 MB of encoded bytes. */
+  /** How much of each partition of a published topic stays in memory. Default 8,192 messages and 4 MB of encoded bytes. */
   readonly keep?: { readonly messages: number; readonly bytes: number };
 }
 
@@ -30,12 +30,12 @@ export interface LocalBus extends MessageBus {
 }
 
 const SAVE_AFTER_MS = 500;
-const DEFAULT_KEEP = { messages: 16_384, bytes: 8_000_000 };
+const DEFAULT_KEEP = { messages: 8_192, bytes: 4_000_000 };
 
 export function createLocalBus(options: LocalBusOptions, storage: BusStorage): LocalBus {
   const { log, defer, now } = options;
   const published = new Map(
-    options.topics.map((topic) => [topic.name, createPublishedTopic(topic, storage, options.keep ?? DEFAULT_KEEP)]),
+    options.topics.map((topic) => [topic.name, createPublishedTopic(topic, storage, options.keep ?? DEFAULT_KEEP, defer)]),
   );
   const logTopics = new Map((options.logTopics ?? []).map((topic) => [topic.topic, topic]));
   for (const topic of logTopics.keys())
@@ -62,6 +62,8 @@ export function createLocalBus(options: LocalBusOptions, storage: BusStorage): L
     const feeds = topics.map((topic) => openFeed(name, topic, host));
     const group = createConsumerGroup(name, feeds, {
       defer,
+      // What doors publish makes the log grow: those who read the log come first.
+      mustGiveWay: (topic) => published.has(topic) && [...views].some((view) => view.crowded()),
       moved: host.moved,
       save: () => save([group]),
       empty: () => closeGroup(group),

@@ -14,14 +14,20 @@ export interface LogTopicOptions extends LogTopic {
 export interface LogView extends Feed {
   /** The log has grown. */
   appended(): void;
+  /** So many messages wait that those who append to the log should let their consumers catch up. */
+  crowded(): boolean;
   /** Everything that the topic's inputs before this time made it publish is in the log by now. */
   mark(readUpTo: string): void;
 }
 
 /** Events per page of the scan. */
 const PAGE = 1_000;
+/** A partition with fewer waiting messages is filled up: its consumer should find a full chunk, and the log's newest events in memory. */
+const FEW_WAITING = 1_000;
 /** Above so many waiting messages a dry partition waits until the others have caught up. */
 const MAX_WAITING = 16_000;
+/** From so many on, what feeds the log gives way. */
+const CROWDED = 8_000;
 /** More marks than this are not kept apart: a later one then stands for several. */
 const MAX_MARKS = 64;
 
@@ -46,10 +52,10 @@ export function createLogView(topic: LogTopicOptions, log: LogReader, next: read
   }
 
   function wanted(): boolean {
-    return !scan.closed && !scan.atEnd && queues.some((queue) => queue.length() === 0) && waiting() < MAX_WAITING;
+    return !scan.closed && !scan.atEnd && queues.some((queue) => queue.length() < FEW_WAITING) && waiting() < MAX_WAITING;
   }
 
-  /** Starts a scan soon, if a partition has run dry and the log goes on. */
+  /** Starts a scan soon, if a partition runs dry and the log goes on. */
   function request(): void {
     if (scan.running || !wanted()) return;
     scan.running = true;
@@ -112,9 +118,8 @@ export function createLogView(topic: LogTopicOptions, log: LogReader, next: read
     topic: topic.topic,
     partitions,
     peek(partition, maxCount) {
-      const messages = queues[partition]?.peek(maxCount) ?? [];
-      if (messages.length === 0) request();
-      return messages;
+      request();
+      return queues[partition]?.peek(maxCount) ?? [];
     },
     passed(partition, messages) {
       queues[partition]?.drop(messages.length);
@@ -146,6 +151,7 @@ export function createLogView(topic: LogTopicOptions, log: LogReader, next: read
       scan.atEnd = false;
       request();
     },
+    crowded: () => waiting() >= CROWDED,
     mark(readUpTo) {
       if (latestMark !== undefined && latestMark >= readUpTo) return;
       latestMark = readUpTo;

@@ -17,6 +17,7 @@ export interface TopicOptions {
 export interface PublishedTopic {
   readonly name: string;
   readonly partitions: number;
+  /** Resolves when they are durable. While consumers here are far behind, waits a little first, so that they find messages in memory. */
   publish(messages: readonly Message[]): Promise<void>;
   /** The offset after the last message that may be consumed. */
   end(partition: number): number;
@@ -48,10 +49,16 @@ interface Partition {
   tailBytes: number;
 }
 
+/** So far may publishers run ahead of the slowest group here before they wait, and so often and long each time: a fifth of a second in all. */
+const AHEAD = 16_000;
+const WAIT_AT_MOST = 40;
+const WAIT_MS = 5;
+
 export function createPublishedTopic(
   { name, partitions, codec }: TopicOptions,
   storage: BusStorage,
   bound: TailBound,
+  defer: FeedHost["defer"],
 ): PublishedTopic {
   const states = Array.from({ length: partitions }, (): Partition => ({
     next: 0,
@@ -67,6 +74,8 @@ export function createPublishedTopic(
     Object.assign(stateOf(partition), { next, end: next });
   }
   const feeds = new Set<{ readonly appended: (partition: number) => void; readonly position: (partition: number) => number }>();
+  /** Publishers that wait, one after the other: messages keep the order of the calls. */
+  let queued: Promise<void> | undefined;
 
   function stateOf(partition: number): Partition {
     const state = states[partition];
@@ -96,6 +105,26 @@ export function createPublishedTopic(
     shrink(stateOf(partition), (oldest) => oldest.first + oldest.messages.length <= lowest);
   }
 
+  /** Messages that the slowest group reading here has not passed. */
+  function behind(): number {
+    let most = 0;
+    for (const feed of feeds) {
+      most = Math.max(
+        most,
+        states.reduce((sum, { end }, partition) => sum + end - feed.position(partition), 0),
+      );
+    }
+    return most;
+  }
+
+  async function room(): Promise<void> {
+    for (let waits = 0; behind() > AHEAD && waits < WAIT_AT_MOST; waits++) {
+      await new Promise<void>((resolve) => {
+        defer(resolve, WAIT_MS);
+      });
+    }
+  }
+
   function read(partition: number, from: number, maxCount: number): readonly ReceivedMessage[] {
     const state = stateOf(partition);
     if (from >= state.end) return [];
@@ -122,6 +151,12 @@ export function createPublishedTopic(
     partitions,
     end: (partition) => stateOf(partition).end,
     async publish(messages) {
+      if (queued !== undefined || behind() > AHEAD) {
+        const turn = (queued ?? Promise.resolve()).then(room);
+        queued = turn;
+        await turn;
+        if (queued === turn) queued = undefined;
+      }
       const split = new Map<number, { readonly message: Message; readonly bytes: Uint8Array }[]>();
       for (const message of messages) {
         if (!Number.isInteger(message.shard) || message.shard < 0 || message.shard > 255)
