@@ -27,7 +27,7 @@ const HELP = `pnpm bench ingest [options]
   --ids random             or ordered: how event ids come
   --seed 1
   --directory DIR          where the data directories go (default: the system's temporary directory)
-  --node-flags FLAGS       for the server's process, for example "--cpu-prof --cpu-prof-dir=/tmp/prof"
+  --node-flags FLAGS       for the server's process, as in --node-flags="--cpu-prof --cpu-prof-dir=/tmp/prof"
   --no-rebuild             leave out the restart without cache.db
 `;
 
