@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { filesUnder, lineOf, readRooms, REPOSITORY, strip, type Room, type SourceFile } from "./source-files.ts";
 
-/** Which workspace packages a room may import. Dependencies point inward only; tests of a room may also use `@rerate/testkit`. */
+/** Which workspace packages a room may import. Dependencies point inward only; its tests may also use its devDependencies. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "packages/money": [],
   "packages/pricing": ["money"],
@@ -232,7 +232,7 @@ test("a source file begins by saying what it owns", () => {
 
 test("files are named after what they hold, in kebab-case", () => {
   const names = allFiles.map(({ path }) => path.split("/").at(-1) ?? "");
-  expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.it)?(\.test)?\.ts$/.test(name))).toEqual([]);
+  expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z]+)*\.ts$/.test(name))).toEqual([]);
   const empty = allFiles.filter(({ path }) => /(?:^|\/)(?:utils?|helpers?|common|base|misc|shared)(?:\.\w+)*(?:\/|$)/.test(path));
   expect(empty.map(({ path }) => path)).toEqual([]);
 });
@@ -285,7 +285,7 @@ function allowedFor(room: Room): (specifier: string, file: SourceFile) => boolea
   if (names === undefined) throw new Error(`tidy.test.ts does not know the room ${room.path}: add it to MAY_IMPORT`);
   const allowed = new Set(names.map((name) => `@rerate/${name}`));
   return (specifier, file) =>
-    allowed.has(specifier) || specifier === room.name || (file.isTest && specifier === "@rerate/testkit");
+    allowed.has(specifier) || specifier === room.name || (file.isTest && room.devDependencies.has(specifier));
 }
 
 function isDeclared(room: Room, file: SourceFile, name: string): boolean {

@@ -2,7 +2,9 @@
  * The simulation's command.
  *
  *     node test/src/simulation/main.ts --seeds 2000 [--from 1] [--threads 2]   seeds in a row, on worker threads
- *     node test/src/simulation/main.ts --seed 17 [--verbose] [--calm]          one seed, with its story, or without faults
+ *     node test/src/simulation/main.ts --seed 17 [--verbose] [--calm]          one seed as in a row, with its story, or without faults
+ *     node test/src/simulation/main.ts --seed 17 --thorough                    with read models and replay, as every fourth seed
+ *                                                                              has them: another schedule, another story
  *     node test/src/simulation/main.ts --planted [--plant NAME]                how soon each planted bug is found
  *
  * Ends with "N seeds, N passed, N failed" and exit code 1 when any failed, each with the command that repeats it.
@@ -48,12 +50,13 @@ async function main(): Promise<number> {
       seed: { type: "string" },
       verbose: { type: "boolean", default: false },
       calm: { type: "boolean", default: false },
+      thorough: { type: "boolean" },
       planted: { type: "boolean", default: false },
       plant: { type: "string" },
     },
   });
   if (values.planted || values.plant !== undefined) return await runPlanted(values.plant, Number(values.from));
-  if (values.seed !== undefined) return await runOne(Number(values.seed), values.verbose, values.calm);
+  if (values.seed !== undefined) return await runOne(Number(values.seed), values);
   return await runMany(Number(values.from), Number(values.seeds), Number(values.threads));
 }
 
@@ -69,8 +72,19 @@ function faultsOf({ faults }: SeedResult): number {
   return [...faults.values()].reduce((sum, count) => sum + count, 0);
 }
 
-async function runOne(seed: number, verbose: boolean, calm: boolean): Promise<number> {
-  const result = await runSeed({ seed, calm, thorough: true, ...(verbose ? { tell: (line: string) => console.log(line) } : {}) });
+interface OneOptions {
+  readonly verbose: boolean;
+  readonly calm: boolean;
+  readonly thorough?: boolean;
+}
+
+async function runOne(seed: number, { verbose, calm, thorough }: OneOptions): Promise<number> {
+  const result = await runSeed({
+    seed,
+    calm,
+    ...(thorough === undefined ? {} : { thorough }),
+    ...(verbose ? { tell: (line: string) => console.log(line) } : {}),
+  });
   if (verbose) for (const [fault, count] of result.faults) console.log(`${fault}: ${count}`);
   for (const problem of result.problems) console.log(problem);
   const failed = result.problems.length > 0 ? 1 : 0;

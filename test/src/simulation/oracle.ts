@@ -131,7 +131,14 @@ class AccountOracle {
     type Body = Extract<SentBody, { readonly kind: Kind }>;
     const byIdentity = new Map<string, Map<string, Body>>();
     for (const { body, ns, name, topic } of this.#workload.sends) {
-      if (body.kind !== kind || topic === "wallet.requested" || `${ns}/${name}` !== this.#key || !("source" in body)) continue;
+      if (
+        body.kind !== kind ||
+        topic === "wallet.requested" ||
+        body.kind === "import" ||
+        `${ns}/${name}` !== this.#key ||
+        !("source" in body)
+      )
+        continue;
       const contents = byIdentity.get(identityOf(body)) ?? new Map<string, Body>();
       byIdentity.set(identityOf(body), contents.set(body.contentHash, body as Body));
     }

@@ -5,7 +5,7 @@
  * What is sent once here may still arrive several times; what is listed twice is a client's own repetition.
  */
 import { hash } from "node:crypto";
-import type { CostAccepted, Identity, SignalAccepted, UsageAccepted, WalletCommand } from "@rerate/ledger";
+import type { CostAccepted, Identity, ImportCommand, SignalAccepted, UsageAccepted, WalletCommand } from "@rerate/ledger";
 import { fromMilliseconds, type Instant } from "@rerate/money";
 import type { SeededRandom } from "@rerate/testkit";
 import { definitionOf, LATER_VERSION, PLAN_IDS, planOf, POOL, type PoolPlan } from "./plan-pool.ts";
@@ -34,7 +34,7 @@ export interface SimAccount {
   readonly assignments: readonly Assignment[];
 }
 
-export type SentBody = UsageAccepted | CostAccepted | SignalAccepted | WalletCommand;
+export type SentBody = UsageAccepted | CostAccepted | ImportCommand | SignalAccepted | WalletCommand;
 
 export interface Send {
   readonly atMs: number;
@@ -81,6 +81,7 @@ export function workloadOf(random: SeededRandom): Workload {
   for (let i = 0; i < facts; i++) writer.usage();
   for (let i = random.integer(0, 4); i > 0; i--) writer.cost();
   for (let i = random.integer(2, 7); i > 0; i--) writer.grant();
+  for (let i = random.integer(0, 2); i > 0; i--) writer.importing();
   return { accounts, laterVersion, bursts, sends: writer.inOrder(), endMs: awayFromMonthEnds(lastMs + AFTERMATH) };
 }
 
@@ -273,6 +274,27 @@ class Writer {
         contentHash: hashOf(fieldsOfVoid),
         receivedAt: fromMilliseconds(voidMs),
       });
+  }
+
+  /** An import that holds an account's deadlines until it ends, or is forgotten and expires. In the end it changes nothing. */
+  importing(): void {
+    const random = this.#random;
+    const account = random.pick(this.#accounts);
+    const sentMs = this.#within(random.integer(0, this.#bursts.length - 1));
+    const command = {
+      kind: "import",
+      ns: account.ns,
+      account: account.account,
+      source: "history",
+      id: `i${this.#next()}`,
+      expiresAt: fromMilliseconds(sentMs + random.integer(1, 9) * DAY),
+      receivedAt: fromMilliseconds(sentMs),
+    } as const;
+    const ends = random.chance(0.7);
+    for (const topic of ["usage.accepted", "signal.accepted"] as const) {
+      this.#send(topic, sentMs, account, { ...command, phase: "started" });
+      if (ends) this.#send(topic, this.#atOrAfter(sentMs), account, { ...command, phase: "ended" });
+    }
   }
 
   #next(): number {
