@@ -116,7 +116,6 @@ describe("the command line", () => {
       source: "rerate-cli",
       id: "new-id",
       subject: "demo",
-      time: "2026-11-21T12:00:00.000000000Z",
       data: { model: "gpt-4-turbo", input_tokens: "812", output_tokens: "204" },
     });
     expect(out).toContain("Entry 1: charge chat-tokens, 0.01424 USD");

@@ -80,7 +80,7 @@ export function addReadCommands(program: Command, act: Act): Command {
 
   program
     .command("invoice <account> [period]")
-    .description("an invoice, or the list of them")
+    .description("an invoice; without a period the list of them and the latest in full")
     .addHelpText("after", examples("invoice acme", "invoice acme 2026-03"))
     .action(async (account: string, period: string | undefined, _options: object, command: Command) =>
       act(command, async ({ client, terminal }) => {
@@ -90,14 +90,17 @@ export function addReadCommands(program: Command, act: Act): Command {
           return undefined;
         }
         const read = await client.invoices(account);
-        terminal.result(read, () =>
-          table(
+        const last = read.invoices.toSorted((a, b) => (a.start < b.start ? -1 : 1)).at(-1);
+        const latest = last === undefined ? undefined : await client.invoice(account, last.period);
+        terminal.result({ ...read, latest }, () => [
+          ...table(
             ["period", "status", "total", "credits", "due", "unit"],
             read.invoices.flatMap((row) =>
               row.totals.map(({ unit, total, credits, due }) => [row.period, row.status, total, credits, due, unit]),
             ),
           ),
-        );
+          ...(latest === undefined ? [] : ["", ...invoiceLines(latest)]),
+        ]);
         return undefined;
       }),
     );
@@ -212,8 +215,9 @@ function invoiceLines(read: InvoiceRead): string[] {
       lines.map((row) => [
         row.originalPeriod === undefined ? row.item : `${row.item} (${row.originalPeriod})`,
         row.kind,
-        row.quantity,
-        row.measureUnit,
+        // What is measured in money already has no quantity beside its amount.
+        row.measureUnit === "atoms" ? "" : row.quantity,
+        row.measureUnit === "atoms" ? "" : row.measureUnit,
         row.exactAmount,
         row.amount,
       ]),

@@ -85,7 +85,8 @@ async function sendUsage(run: Run, options: UsageOptions): Promise<ExitCode | un
       source,
       id,
       subject: account,
-      time: time ?? run.surroundings.now(),
+      // Left out when nobody said: what the door fills in is no part of the content, so the same command again is a duplicate.
+      ...(time === undefined ? {} : { time }),
       data: {
         ...(provider === undefined ? {} : { provider }),
         ...(model === undefined ? {} : { model }),
@@ -113,6 +114,7 @@ async function sendUsage(run: Run, options: UsageOptions): Promise<ExitCode | un
 async function sendSignal(run: Run, options: SignalOptions): Promise<ExitCode | undefined> {
   const { account, source, outcome, signal, confidence, value, time } = options;
   const id = options.id ?? run.surroundings.newId();
+  const before = (await entriesOf(run.client, account, source, outcome)).length;
   const receipt: ReceiptRead = await run.client.sendSignals(
     {
       source,
@@ -122,24 +124,31 @@ async function sendSignal(run: Run, options: SignalOptions): Promise<ExitCode | 
       signal,
       ...(confidence === undefined ? {} : { confidence }),
       ...(value === undefined ? {} : { value }),
-      time: time ?? run.surroundings.now(),
+      ...(time === undefined ? {} : { time }),
     },
     { waitSeconds: WAIT_SECONDS },
   );
   const answer = receipt.answers?.[0];
-  run.terminal.result({ account, source, id, answer }, () => [
+  const explained = answer?.status === "recorded" ? await explanationsOf(run, account, source, outcome, before) : [];
+  run.terminal.result({ account, source, id, answer, explanations: explained }, () => [
     ...answerLines(answer, `${source} ${id}`),
-    `See what it led to: rerate outcome ${account} ${source} ${outcome}`,
+    ...explained.flatMap((read) => ["", ...explanationLines(read)]),
+    ...(explained.length === 0 && answer?.status === "recorded" ? ["It moved no money so far."] : []),
+    "",
+    `The outcome with its signals: rerate outcome ${account} ${source} ${outcome}`,
   ]);
   return exitOf(answer);
 }
 
-/** Entries reach the read models a moment after they are recorded: looks a few times, for two seconds in all. */
-async function explanationsOf(run: Run, account: string, source: string, id: string): Promise<ExplanationRead[]> {
+/**
+ * The entries about a fact beyond those that were there `before`, explained. Entries reach the read models a moment after they
+ * are recorded: looks a few times, for two seconds in all.
+ */
+async function explanationsOf(run: Run, account: string, source: string, id: string, before = 0): Promise<ExplanationRead[]> {
   const { client, surroundings } = run;
   for (const pauseMs of [0, 50, 100, 250, 600, 1_000]) {
     if (pauseMs > 0) await surroundings.sleep(pauseMs);
-    const found = await entriesOf(client, account, source, id);
+    const found = (await entriesOf(client, account, source, id)).slice(before);
     if (found.length > 0) return Promise.all(found.map(async ({ n }) => client.explain(account, n)));
   }
   return [];
