@@ -20,3 +20,4 @@ export type { AccountState } from "./settlement/state.ts";
 export * from "./stream-name.ts";
 export * from "./wallet-events.ts";
 export * from "./wallet.ts";
+export { creditLot, DEFAULT_PRIORITY } from "./wallet/unit.ts";

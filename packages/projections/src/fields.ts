@@ -60,6 +60,9 @@ export const LAST: Field<string | number | undefined> = {
   decode: (value) => value ?? undefined,
 };
 
+/** The value that the log said first; undefined says nothing. */
+export const FIRST: Field<string | number | undefined> = { ...LAST, merge: (older, newer) => older ?? newer };
+
 /** Sums by name. Stored as JSON with sorted names. */
 export const SUMS: Field<Map<string, Exact>> = {
   empty: () => new Map(),

@@ -4,12 +4,13 @@
  * A draw names an entry by number; which invoice it belongs to is the entry's posting period, which the store looks up
  * when it writes (`draws.ts`), so here it waits under its entry.
  */
-import type { AppliedEntry, WalletEvent } from "@rerate/ledger";
-import { exact, plus } from "./exact.ts";
+import { creditLot, DEFAULT_PRIORITY, type AppliedEntry, type WalletEvent } from "@rerate/ledger";
+import { exact, minus, plus } from "./exact.ts";
 import type { Place } from "./fold.ts";
 import type { Deltas } from "./tables.ts";
 
-export function foldWalletEvent(deltas: Deltas, place: Place, event: WalletEvent): void {
+/** `recordedAt` is asked only where credit is made. */
+export function foldWalletEvent(deltas: Deltas, place: Place, event: WalletEvent, recordedAt: () => string): void {
   const { ns, name: wallet, revision } = place;
   switch (event.type) {
     case "CreditsGranted": {
@@ -41,12 +42,18 @@ export function foldWalletEvent(deltas: Deltas, place: Place, event: WalletEvent
       deltas.counters.at(ns).parked += 1;
       return;
     case "EntriesApplied":
-      for (const line of event.data.lines) foldLine(deltas, place, event.data.account, line);
+      for (const line of event.data.lines) foldLine(deltas, place, event.data.account, line, recordedAt);
       return;
   }
 }
 
-function foldLine(deltas: Deltas, { ns, name: wallet, revision }: Place, account: string, line: AppliedEntry): void {
+function foldLine(
+  deltas: Deltas,
+  { ns, name: wallet, revision }: Place,
+  account: string,
+  line: AppliedEntry,
+  recordedAt: () => string,
+): void {
   const row = deltas.wallets.at(ns, wallet, line.unit);
   row.revision = revision;
   if (line.unpaid !== undefined) row.unpaid = plus(row.unpaid, exact(line.unpaid));
@@ -54,7 +61,14 @@ function foldLine(deltas: Deltas, { ns, name: wallet, revision }: Place, account
   for (const [grantId, text] of line.draws) {
     const atoms = exact(text);
     const grant = deltas.grants.at(ns, wallet, grantId);
-    grant.drawn = plus(grant.drawn, atoms);
+    if (grantId === creditLot(line.unit) && text.startsWith("-")) {
+      // Bonuses, and refunds that have no grant to return to: the wallet makes one grant of them, which nobody commanded.
+      grant.unit = line.unit;
+      grant.source = "adjustment";
+      grant.priority = DEFAULT_PRIORITY;
+      grant.effectiveAt ??= recordedAt();
+      grant.granted = plus(grant.granted, minus(atoms));
+    } else grant.drawn = plus(grant.drawn, atoms);
     row.drawn = plus(row.drawn, atoms);
     const waiting = deltas.waitingDraws.at(ns, account, line.entry, line.unit, wallet, grantId);
     waiting.drawn = plus(waiting.drawn, atoms);

@@ -51,7 +51,7 @@ export function foldEvent({ deltas, scopes }: Fold, seals: Seals, stored: Stored
       foldOutcomeEvent(deltas, place, decodeEvent("outcome", stored));
       return;
     case "wallet":
-      foldWalletEvent(deltas, place, decodeEvent("wallet", stored));
+      foldWalletEvent(deltas, place, decodeEvent("wallet", stored), () => seals.recordedAt(stored));
       return;
     case "contract":
       foldContractEvent(deltas, place, decodeEvent("contract", stored), seals.recordedAt(stored));

@@ -20,7 +20,7 @@ import {
 } from "./tables.ts";
 
 /** Counts up whenever the fold changes what it writes into unchanged columns: every cache is then built again. */
-const FOLD_VERSION = 1;
+const FOLD_VERSION = 2;
 
 export interface ProjectionStore {
   readonly database: Database;

@@ -4,7 +4,7 @@
  * One definition serves the fold (rows in memory), the store (columns) and the dump. All tables are caches of the log.
  * Rows belong to a namespace: `ns` comes first in every key, so no read can leave it.
  */
-import { COUNT, LAST, LATEST, listOf, MAX, MIN, RUNS, SET, SUM, SUMS, type Field, type SqlValue } from "./fields.ts";
+import { COUNT, FIRST, LAST, LATEST, listOf, MAX, MIN, RUNS, SET, SUM, SUMS, type Field, type SqlValue } from "./fields.ts";
 
 export interface Table<Fields extends FieldMap = FieldMap> {
   readonly name: string;
@@ -158,7 +158,7 @@ export const TABLES = {
     unit: LAST,
     source: LAST,
     priority: LAST,
-    effectiveAt: LAST,
+    effectiveAt: FIRST,
     expiresAt: LAST,
     granted: SUM,
     /** By entries, less what went back. */
