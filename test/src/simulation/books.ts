@@ -30,6 +30,10 @@ export interface AccountBooks {
 }
 
 export interface OutcomeBooks {
+  /** Timeouts that have fired, by outcome: the due time of the first. */
+  readonly fired: Map<string, string>;
+  /** Content hashes of signals that were recorded after their outcome's timeout had fired, with its due time. */
+  readonly afterTimeout: Map<string, string>;
   readonly signals: Map<string, string>;
   readonly verdicts: Map<string, { readonly revision: number; readonly verdict: string; readonly score: string }>;
 }
@@ -148,7 +152,7 @@ function newAccount(): AccountBooks {
 }
 
 function newOutcome(): OutcomeBooks {
-  return { signals: new Map(), verdicts: new Map() };
+  return { fired: new Map(), afterTimeout: new Map(), signals: new Map(), verdicts: new Map() };
 }
 
 function newWallet(): WalletBooks {
@@ -230,7 +234,13 @@ function addTo(sums: Map<string, bigint>, key: string, atoms: bigint): void {
 }
 
 function foldOutcome(books: OutcomeBooks, event: OutcomeEvent): void {
-  if (event.type === "SignalRecorded") books.signals.set(identityOf(event.data), event.data.contentHash);
+  if (event.type === "TimeoutPassed" && !books.fired.has(identityOf(event.data.outcome)))
+    books.fired.set(identityOf(event.data.outcome), event.data.dueAt);
+  if (event.type === "SignalRecorded") {
+    books.signals.set(identityOf(event.data), event.data.contentHash);
+    const dueAt = books.fired.get(identityOf(event.data.outcome));
+    if (dueAt !== undefined) books.afterTimeout.set(event.data.contentHash, dueAt);
+  }
   if (!("decided" in event.data) || event.data.decided === undefined || !("outcome" in event.data)) return;
   const { revision, verdict, score } = event.data.decided;
   keepHighest(books.verdicts, identityOf(event.data.outcome), { revision, verdict, score });

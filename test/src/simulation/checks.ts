@@ -24,6 +24,8 @@ export async function checkAll(options: {
   readonly eventStore: EventStore;
   readonly parked: readonly ParkedRecord[];
   readonly database: Database | undefined;
+  /** When the bus first had a content, by account and hash. */
+  readonly acceptedAt: ReadonlyMap<string, string>;
   readonly now: string;
   /** Replays every decision (invariants 8 and 9); costs as much as the run itself. */
   readonly replay: boolean;
@@ -42,6 +44,7 @@ export async function checkAll(options: {
       ...checkIdentities(account, expected, recorded, options.parked),
       ...checkMoney(expected, recorded),
       ...checkVerdicts(expected, books, key),
+      ...checkTimeouts(books, key, options.acceptedAt),
     ];
     problems.push(...found.map((problem) => `${key}: ${problem}`));
   }
@@ -132,6 +135,16 @@ function checkVerdicts(expected: ExpectedAccount, books: Books, key: string): st
     ...difference("verdicts", all(expected.verdicts), all(decided)),
     ...difference("applied verdicts", all(expected.verdicts), all(applied)),
   ];
+}
+
+/** A timeout fires only after everything that had been accepted before it fell due: an outage must not count as silence. */
+function checkTimeouts(books: Books, key: string, acceptedAt: ReadonlyMap<string, string>): string[] {
+  return [...(books.outcomes.get(key)?.afterTimeout ?? [])].flatMap(([hash, dueAt]) => {
+    const at = acceptedAt.get(`${key} ${hash}`);
+    return at === undefined || at >= dueAt
+      ? []
+      : [`a timeout of ${dueAt} fired before a signal that was accepted at ${at} was read`];
+  });
 }
 
 /** Invariant 6: every entry is applied once, in order; draws and what is unpaid add up; grants pay what they can. */

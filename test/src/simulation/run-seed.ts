@@ -57,6 +57,7 @@ export async function runSeed({
       eventStore: system.eventStore,
       parked,
       database: system.database,
+      acceptedAt: run.acceptedAt,
       now,
       replay: thorough,
     });
@@ -87,6 +88,8 @@ interface Parts {
 
 class Run {
   readonly #parts: Parts;
+  /** When the bus first had a content, by account and hash. */
+  readonly acceptedAt = new Map<string, string>();
   #unsent = 0;
 
   constructor(parts: Parts) {
@@ -150,7 +153,7 @@ class Run {
       const deliver = (): void => {
         const message = { key: partitionKey(send.ns, send.name), shard: shardOf(send.ns, send.name), body: send.body };
         doors.publish(send.topic, [message]).then(
-          () => void (this.#unsent -= 1),
+          () => this.#acknowledged(send),
           // A door that got no acknowledgement sends again.
           () => ports.defer(deliver, random.integer(50, 2_000)),
         );
@@ -165,6 +168,13 @@ class Run {
       if (turn % 4 === 0) system.mark();
       if (turn > 500) throw new Error("the doors cannot get rid of their messages");
     }
+  }
+
+  #acknowledged({ ns, name, body }: Send): void {
+    this.#unsent -= 1;
+    if (!("contentHash" in body)) return;
+    const key = `${ns}/${name} ${body.contentHash}`;
+    if (!this.acceptedAt.has(key)) this.acceptedAt.set(key, fromMilliseconds(this.#parts.scheduler.clock.nowMs()));
   }
 
   /** What may happen to processes between any two steps. */

@@ -10,6 +10,7 @@ import {
   contractChangedTopic,
   createCatalogue,
   decodeEvent,
+  parseStreamName,
   type Catalogue,
   type OutcomeMessage,
   type SettlementMessage,
@@ -169,6 +170,7 @@ export function createSystem(options: {
       },
       metrics: NO_METRICS,
       limits,
+      owns: (stream: string, owned: ReadonlySet<number>) => owned.has(parseStreamName(stream).shard % partitions),
     };
     const worker: AnyWorker =
       service === "wallet"
