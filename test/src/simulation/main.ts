@@ -19,7 +19,7 @@ import { runSeed, type SeedResult } from "./run-seed.ts";
 const TWICE_EVERY = 50;
 const PROBLEMS_SHOWN = 6;
 const FAILURES_SHOWN = 10;
-const MOST_SEEDS_PER_BUG = 60;
+const MOST_SEEDS_PER_BUG = 100;
 
 interface Outcome {
   readonly seed: number;
