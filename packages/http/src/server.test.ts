@@ -304,6 +304,25 @@ describe("operations", () => {
     );
   });
 
+  test("closes as soon as running requests are answered, however long their connections may be kept alive", async () => {
+    await withServer({}, async (server) => {
+      const url = await server.listen();
+      let answered = 0;
+      const senders = Array.from({ length: 16 }, async () => {
+        for (let open = true; open; answered += 1)
+          open = await fetch(`${url}/livez`).then(
+            ({ ok }) => ok,
+            () => false,
+          );
+      });
+      while (answered < 500) await new Promise(setImmediate);
+      const began = performance.now();
+      await server.close();
+      expect(performance.now() - began).toBeLessThan(2_000);
+      await Promise.all(senders);
+    });
+  });
+
   test("a busy port is named", async () => {
     const other = createTcpServer().listen(0, "127.0.0.1");
     await once(other, "listening");

@@ -294,6 +294,8 @@ function send(reply: FastifyReply, answer: RouteReply): FastifyReply {
   return reply.type("application/json; charset=utf-8").send(JSON.stringify(answer.body));
 }
 
+const IDLE_SWEEP_MS = 50;
+
 function serverOf(app: FastifyInstance, { host, port }: ServerOptions): HttpServer {
   return {
     async listen() {
@@ -324,6 +326,14 @@ function serverOf(app: FastifyInstance, { host, port }: ServerOptions): HttpServ
       };
     },
     openapi: () => app.swagger(),
-    close: () => app.close(),
+    async close() {
+      // Connections that turn idle only now would be waited for as long as they may be kept alive.
+      const sweep = setInterval(() => {}, IDLE_SWEEP_MS);
+      try {
+        await app.close();
+      } finally {
+        clearInterval(sweep);
+      }
+    },
   };
 }

@@ -350,3 +350,22 @@ describe("periods", () => {
     expect([...account.state.accumulators.keys()].some((key) => key.includes("|2026-03|"))).toBe(false);
   });
 });
+
+test("a period that an import held falls due when the import ends, so that it waits for the verdicts that were held too", () => {
+  const state = settlement.initial(streamName("account", "default", "acme"));
+  const period = { period: "2026-03", start: instant("2026-03-01T00:00:00Z"), end: instant("2026-04-01T00:00:00Z") };
+  const held = { source: "import", id: "1", expiresAt: instant("2026-11-22T00:00:00Z") };
+  const events: AccountEvent[] = [
+    { type: "ImportStarted", data: held },
+    { type: "PeriodOpened", data: { ...period, dueAt: instant("2026-04-01T01:00:00Z") } },
+    { type: "ImportEnded", data: held },
+  ];
+  const ended = instant("2026-11-21T12:00:00Z");
+  const open = events.map((event, revision) => {
+    settlement.evolve(state, event, { revision, recordedAt: ended });
+    return [...settlement.deadlines(state)].map(({ key, dueAt }) => [key.split(":")[0], dueAt]);
+  });
+  expect(open).toEqual([[["import", held.expiresAt]], [["import", held.expiresAt]], [["period", ended]]]);
+  const revived = settlement.revive(settlement.snapshot(state));
+  expect([...settlement.deadlines(revived)]).toEqual([...settlement.deadlines(state)]);
+});

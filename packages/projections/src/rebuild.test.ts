@@ -131,3 +131,14 @@ test("tables of another make are emptied, to be folded again", async () => {
   await foldLog(store, history);
   expect(dumpTables(database)).toEqual(before);
 });
+
+test("tables that another version's fold made are not compared, and made anew by the next store", async () => {
+  const database = openDatabase(":memory:", { synchronous: "NORMAL" });
+  const history = await randomHistory(seeded(7), 40);
+  expect(await verifyProjections(database, history)).toEqual({ kind: "outdated" });
+  await rebuildProjections(database, history);
+  expect((await verifyProjections(database, history)).kind).toBe("equal");
+  database.exec("UPDATE projection_schema SET make = 'of an older version'");
+  expect(await verifyProjections(database, history)).toEqual({ kind: "outdated" });
+  expect(openProjectionStore(database).checkpoint("all").events).toBe(0);
+});

@@ -6,7 +6,7 @@ import type { EventStore, Position } from "@rerate/event-store";
 import { openDatabase, type Database } from "@rerate/sqlite";
 import { createBatch } from "./batch.ts";
 import type { LedgerLog } from "./ledger-log.ts";
-import { openProjectionStore, TABLE_NAMES, type ProjectionStore } from "./store.ts";
+import { hasCurrentTables, openProjectionStore, TABLE_NAMES, type ProjectionStore } from "./store.ts";
 import { TABLES } from "./tables.ts";
 
 export interface FoldOptions extends LedgerLog {
@@ -73,6 +73,8 @@ export function dumpTables(database: Database): Readonly<Record<string, TableDum
 }
 
 export type ProjectionCheck =
+  /** Made by another version's fold, or not there yet: there is nothing to compare until the next start has made them anew. */
+  | { readonly kind: "outdated" }
   | { readonly kind: "equal"; readonly events: number; readonly tables: Readonly<Record<string, TableDump>> }
   /** The first row that differs, as JSON lines; undefined on the side where there is none. */
   | {
@@ -85,6 +87,7 @@ export type ProjectionCheck =
 
 /** Folds the log freshly into memory, up to the checkpoint of `database`, and compares table by table. Changes nothing. */
 export async function verifyProjections(database: Database, options: FoldOptions): Promise<ProjectionCheck> {
+  if (!hasCurrentTables(database)) return { kind: "outdated" };
   const { events } = openProjectionStore(database).checkpoint(options.subscription ?? "all");
   const memory = openDatabase(":memory:", { synchronous: "NORMAL" });
   try {

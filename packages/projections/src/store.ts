@@ -230,20 +230,29 @@ function quoted(name: string): string {
   return `"${name}"`;
 }
 
+/** False for a cache file that another version's fold has made, or none: opening a store on it would make it anew. */
+export function hasCurrentTables(database: Database): boolean {
+  const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'projection_schema'").get();
+  if (known === undefined) return false;
+  return database.prepare<{ make: string }>("SELECT make FROM projection_schema").get()?.make === currentMake();
+}
+
+function currentMake(): string {
+  return `${FOLD_VERSION}\n${tablesSql()}`;
+}
+
 function createTables(database: Database): void {
+  if (hasCurrentTables(database)) return;
   const sql = tablesSql();
-  database.exec("CREATE TABLE IF NOT EXISTS projection_schema (make TEXT NOT NULL) STRICT");
-  const found = database.prepare<{ make: string }>("SELECT make FROM projection_schema").get()?.make;
-  const make = `${FOLD_VERSION}\n${sql}`;
-  if (found === make) return;
   RECENT.delete(database);
   database.transaction(() => {
+    database.exec("CREATE TABLE IF NOT EXISTS projection_schema (make TEXT NOT NULL) STRICT");
     for (const name of ["projection_checkpoints", ...Object.values(TABLES).map((table) => table.name)]) {
       database.exec(`DROP TABLE IF EXISTS "${name}"`);
     }
     database.exec(sql);
     database.exec("DELETE FROM projection_schema");
-    database.prepare("INSERT INTO projection_schema (make) VALUES (?)").run(make);
+    database.prepare("INSERT INTO projection_schema (make) VALUES (?)").run(currentMake());
   });
 }
 

@@ -297,6 +297,7 @@ async function checkProjections(
   onProgress?.({ phase: "projections", events: 0, of: undefined });
   const check = await projections({ eventStore, recordedAt: recordedAtOf });
   if (check.kind === "equal") return "equal";
+  if (check.kind === "outdated") return "not checked";
   const { table, stored, folded } = check;
   found.add({
     kind: "projection",

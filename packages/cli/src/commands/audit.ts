@@ -243,7 +243,7 @@ function verifyLines(report: VerifyReport, perSecond: number): string[] {
       : [
           `On their way between streams: ${pending.usage} usage, ${pending.verdicts} verdicts, ${pending.entries} entries (no error).`,
         ]),
-    ...(report.projections === "not checked" ? ["Read models: not checked."] : []),
+    ...(report.projections === "not checked" ? ["Read models: not checked (none are there, or another version made them)."] : []),
     ...report.problems.flatMap((problem) => [
       describeProblem(problem),
       ...(problem.explanation ?? []).map((line) => `    ${line}`),

@@ -4,7 +4,7 @@
  *
  * Entries for late facts re-open nothing: their true-up difference is posted with them (`adjustLate`).
  */
-import { round, ZERO, type Fraction } from "@rerate/money";
+import { later, round, ZERO, type Fraction } from "@rerate/money";
 import { nextPeriod, periodOf, type CompiledAmount, type CompiledPlan } from "@rerate/pricing";
 import type { AccountEvent, Entry } from "../account-events.ts";
 import { FROM_THE_BEGINNING } from "../contract-events.ts";
@@ -40,7 +40,7 @@ export function* openDeadlines(state: AccountState): Iterable<Deadline> {
   for (const [key, period] of state.periods) {
     if (period.closedAt !== undefined) continue;
     const message: ClosePeriod = { kind: "close-period", period: key };
-    yield { key: `period:${key}`, dueAt: period.dueAt, message };
+    yield { key: `period:${key}`, dueAt: later(period.dueAt, state.heldUntil ?? period.dueAt), message };
   }
 }
 

@@ -52,6 +52,8 @@ export interface AccountState {
   readonly waitingVerdicts: Map<string, VerdictWaiting>;
   /** Imports that hold this account's deadlines, with their expiry. */
   readonly imports: Map<string, Instant>;
+  /** When the last import ended. A period that it held back falls due then, so that it waits for the verdicts that were held too. */
+  heldUntil: Instant | undefined;
 }
 
 export function initialState(stream: string): AccountState {
@@ -71,6 +73,7 @@ export function initialState(stream: string): AccountState {
     waitingCorrections: new Map(),
     waitingVerdicts: new Map(),
     imports: new Map(),
+    heldUntil: undefined,
   };
 }
 
@@ -141,6 +144,7 @@ export function evolve(state: AccountState, event: AccountEvent, recorded: Recor
       return state;
     case "ImportEnded":
       state.imports.delete(identityKey(event.data));
+      state.heldUntil = recorded.recordedAt;
       return state;
     case "FactParked":
       state.anyParked = true;
@@ -266,7 +270,7 @@ export function snapshot(state: AccountState): string {
 
 export function revive(text: string): AccountState {
   const json = JSON.parse(text) as SnapshotForm;
-  const { rules, lastEntry, published, latestFactAt, outcomesAreShared, anyParked } = json;
+  const { rules, lastEntry, published, latestFactAt, outcomesAreShared, anyParked, heldUntil } = json;
   return {
     stream: json.stream,
     rules,
@@ -275,6 +279,7 @@ export function revive(text: string): AccountState {
     latestFactAt,
     outcomesAreShared,
     anyParked,
+    heldUntil,
     refusedRules: new Set(json.refusedRules),
     periods: new Map(
       json.periods.map(([key, period]) => [key, { ...period, charged: atoms(period.charged), adjusted: atoms(period.adjusted) }]),
@@ -302,7 +307,7 @@ type Pairs<T> = readonly (readonly [string, T])[];
 
 interface SnapshotForm extends Pick<
   AccountState,
-  "stream" | "rules" | "lastEntry" | "published" | "outcomesAreShared" | "anyParked" | "latestFactAt"
+  "stream" | "rules" | "lastEntry" | "published" | "outcomesAreShared" | "anyParked" | "latestFactAt" | "heldUntil"
 > {
   readonly refusedRules: readonly string[];
   readonly periods: Pairs<
