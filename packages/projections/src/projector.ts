@@ -22,6 +22,11 @@ export interface ProjectorOptions extends Seals {
   readonly pageSize?: number;
   /** Most events that are folded before they are written. Default 20,000. */
   readonly mostPending?: number;
+  /**
+   * Awaited while the log grows fast: many events in one transaction write each row once. Default: writes whatever has come.
+   * How long it takes is how much later the read models show a fact under load.
+   */
+  readonly collect?: () => Promise<void>;
 }
 
 export interface ProjectorStatus {
@@ -43,6 +48,9 @@ export interface Projector {
   status(): ProjectorStatus;
 }
 
+/** So many events since the last look are many. */
+const GROWS_FAST = 500;
+
 interface Waiter {
   pages: number;
   readonly resolve: () => void;
@@ -58,11 +66,19 @@ export function createProjector(options: ProjectorOptions): Projector {
   let failure: unknown;
   let checkpoint = store.checkpoint(subscription);
   let waiters: Waiter[] = [];
+  /** The batch that has collected once: what comes next is written. */
+  let collected = false;
 
   async function onEvents(page: EventPage): Promise<void> {
     for (const waiter of waiters) waiter.pages += 1;
     await batch.add(page);
     if (!page.end && batch.events < mostPending) return;
+    if (options.collect !== undefined && !collected && batch.events >= GROWS_FAST && batch.events < mostPending) {
+      collected = true;
+      await options.collect();
+      if (!(await isAtEnd(batch.position))) return;
+    }
+    collected = false;
     const next = { position: batch.position, events: checkpoint.events + batch.events };
     store.write(batch.take(), subscription, next);
     checkpoint = next;
@@ -70,14 +86,14 @@ export function createProjector(options: ProjectorOptions): Projector {
     const reached = waiters.filter((waiter) => page.end && waiter.pages > 1);
     waiters = waiters.filter((waiter) => !reached.includes(waiter));
     for (const waiter of reached) waiter.resolve();
-    if (waiters.length > 0 && page.end && (await isAtEnd())) {
+    if (waiters.length > 0 && page.end && (await isAtEnd(checkpoint.position))) {
       for (const waiter of waiters) waiter.resolve();
       waiters = [];
     }
   }
 
-  async function isAtEnd(): Promise<boolean> {
-    let after = checkpoint.position;
+  async function isAtEnd(from: Position | undefined): Promise<boolean> {
+    let after = from;
     for (;;) {
       const page = await eventStore.readAll({ after, maxCount: 1, ...filter });
       if (page.events.length > 0) return false;
@@ -110,12 +126,12 @@ export function createProjector(options: ProjectorOptions): Projector {
       await Promise.allSettled([stopping.done]);
     },
     async caughtUp() {
-      if (running === undefined && !(await isAtEnd())) throw new Error("the projector is not running");
+      if (running === undefined && !(await isAtEnd(checkpoint.position))) throw new Error("the projector is not running");
       if (running === undefined) return;
       // Waits first and looks then: a page that is written in between looks for itself.
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       waiters.push({ pages: 0, resolve, reject });
-      if (await isAtEnd()) resolve();
+      if (await isAtEnd(checkpoint.position)) resolve();
       await promise;
     },
     status: () => ({

@@ -12,6 +12,7 @@ import {
   createMetrics,
   defer,
   openEmbedded,
+  sleep,
   systemClock,
   type Config,
   type Engines,
@@ -39,6 +40,8 @@ import { createAnswerHub } from "./answer-hub.ts";
 import { operateRoutes } from "./operate-routes.ts";
 import { decodeParked, readStatus, readyChecks, retryParked, VERSION, type Workers } from "./operate.ts";
 
+/** How long the projector waits for more while the log grows fast. */
+const COLLECT_MS = 150;
 /** Topics that doors publish to. */
 const DOOR_TOPICS = ["usage.accepted", "signal.accepted", "wallet.requested"] as const;
 
@@ -104,7 +107,12 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
     lifecycle.add({ name, stop: () => worker.stop() });
     worker.done.catch(onFailure);
   }
-  const projector = createProjector({ eventStore: engines.eventStore, database: engines.cache, recordedAt });
+  const projector = createProjector({
+    eventStore: engines.eventStore,
+    database: engines.cache,
+    recordedAt,
+    collect: () => sleep(COLLECT_MS),
+  });
   projector.start();
   lifecycle.add({ name: "projector", stop: () => projector.stop() });
 
