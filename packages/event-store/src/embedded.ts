@@ -18,7 +18,7 @@ export interface EmbeddedOptions {
   readonly database: Database;
   /** The only writer of the database. Without it the store is read-only, and may stand beside a writer in another process. */
   readonly commit?: GroupCommit;
-  /** How much of the end of the log stays in memory. Default 16,384 events and about 48 MB. */
+  /** How much of the end of the log stays in memory. Default 12,288 events and about 32 MB. */
   readonly keep?: TailBound;
   /** How many streams' last revisions stay in memory, at least. Default 65,536. */
   readonly keepHeads?: number;
@@ -26,7 +26,7 @@ export interface EmbeddedOptions {
   readonly defer?: (task: () => void) => void;
 }
 
-const DEFAULT_KEEP = { events: 16_384, bytes: 48_000_000 };
+const DEFAULT_KEEP = { events: 12_288, bytes: 32_000_000 };
 const DEFAULT_HEADS = 65_536;
 /** One page from the disk stops after so much text or so many skipped blocks: a call must not hold up the process. */
 const PAGE_BYTES = 8_000_000;

@@ -21,7 +21,7 @@ export interface LocalBusOptions {
   readonly now: () => string;
   /** Runs a task after so many milliseconds, never at once; 0 is as soon as possible. A waiting task must not keep the process alive. */
   readonly defer: (task: () => void, delayMs: number) => void;
-  /** How much of each partition of a published topic stays in memory. Default 8,192 messages and 4 MB of encoded bytes. */
+  /** How much of each partition of a published topic stays in memory. Default 16,384 messages and 8 MB of encoded bytes. */
   readonly keep?: { readonly messages: number; readonly bytes: number };
 }
 
@@ -30,7 +30,7 @@ export interface LocalBus extends MessageBus {
 }
 
 const SAVE_AFTER_MS = 500;
-const DEFAULT_KEEP = { messages: 8_192, bytes: 4_000_000 };
+const DEFAULT_KEEP = { messages: 16_384, bytes: 8_000_000 };
 
 export function createLocalBus(options: LocalBusOptions, storage: BusStorage): LocalBus {
   const { log, defer, now } = options;

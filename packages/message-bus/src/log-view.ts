@@ -25,9 +25,9 @@ const PAGE = 1_000;
 /** A partition with fewer waiting messages is filled up: its consumer should find a full chunk, and the log's newest events in memory. */
 const FEW_WAITING = 1_000;
 /** Above so many waiting messages a dry partition waits until the others have caught up. */
-const MAX_WAITING = 16_000;
+const MAX_WAITING = 8_000;
 /** From so many on, what feeds the log gives way. */
-const CROWDED = 8_000;
+const CROWDED = 4_000;
 /** More marks than this are not kept apart: a later one then stands for several. */
 const MAX_MARKS = 64;
 

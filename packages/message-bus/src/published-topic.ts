@@ -50,7 +50,7 @@ interface Partition {
 }
 
 /** So far may publishers run ahead of the slowest group here before they wait, and so often and long each time: a fifth of a second in all. */
-const AHEAD = 16_000;
+const AHEAD = 8_000;
 const WAIT_AT_MOST = 40;
 const WAIT_MS = 5;
 

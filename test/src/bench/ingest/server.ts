@@ -24,12 +24,13 @@ export interface Reply {
   readonly text: string;
 }
 
-const START = fileURLToPath(new URL("../../../../start.mjs", import.meta.url));
+const ROOT = new URL("../../../../", import.meta.url);
 const MICROS_PER_TICK = 10_000;
 
 /** Starts a server on a data directory; resolves when it says that it serves. */
 export async function startServer(dataDirectory: string, nodeFlags: readonly string[] = []): Promise<Server> {
-  const child = spawn(process.execPath, [...nodeFlags, START, "--empty", "--json"], {
+  const child = spawn(process.execPath, [...nodeFlags, ...startArguments(), "--empty", "--json"], {
+    cwd: fileURLToPath(ROOT),
     env: { PATH: process.env["PATH"], RERATE_DATA: dataDirectory, RERATE_PORT: "0", RERATE_LOG_LEVEL: "warn" },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -74,6 +75,14 @@ export async function startServer(dataDirectory: string, nodeFlags: readonly str
       await ended;
     },
   };
+}
+
+/** What `pnpm start` gives to Node: the flags matter for memory. */
+function startArguments(): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8")) as {
+    readonly scripts: { readonly start: string };
+  };
+  return scripts.start.split(" ").slice(1);
 }
 
 function servedAt(child: ChildProcess): Promise<string> {
