@@ -328,7 +328,7 @@ function serverOf(app: FastifyInstance, { host, port }: ServerOptions): HttpServ
     openapi: () => app.swagger(),
     async close() {
       // Connections that turn idle only now would be waited for as long as they may be kept alive.
-      const sweep = setInterval(() => {}, IDLE_SWEEP_MS);
+      const sweep = setInterval(() => app.server.closeIdleConnections(), IDLE_SWEEP_MS);
       try {
         await app.close();
       } finally {
