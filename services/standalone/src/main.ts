@@ -70,7 +70,8 @@ async function run(flags: Flags, config: Config): Promise<void> {
     onStopSignal(() => {
       asked = true;
       if (!flags.json) process.stderr.write("\nStopping. The data stays; `npx -y pnpm@12 start` goes on where this ended.\n");
-      void stop(0);
+      // An import that is under way must not keep the process: the next start goes on with it.
+      void stop(0).then(() => process.exit());
     });
     const progress = createProgress(flags.json);
     const result: FirstRunResult | undefined = flags.empty ? undefined : await firstRun(url, standalone, progress);
@@ -83,6 +84,8 @@ async function run(flags: Flags, config: Config): Promise<void> {
     else if (!flags.json) printServing(url, config, standalone);
   } catch (error) {
     await lifecycle.stop();
+    // What fails because everything is being stopped is no failure.
+    if (asked) return;
     throw error;
   }
 }
@@ -106,6 +109,10 @@ function explain(error: unknown): number {
       `Port ${error.port} on ${error.host} is in use by another program. Set RERATE_PORT to a free one, for example RERATE_PORT=0.\n`,
     );
     return 4;
+  }
+  if (error instanceof Error && "code" in error && "path" in error && "syscall" in error) {
+    process.stderr.write(`${error.message}. RERATE_DATA must name a directory that can be written.\n`);
+    return 2;
   }
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return 70;

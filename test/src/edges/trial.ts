@@ -45,8 +45,11 @@ export interface Trial {
   close(): Promise<VerifyReport>;
 }
 
-export async function startTrial(environment: Readonly<Record<string, string>> = {}): Promise<Trial> {
-  const directory = mkdtempSync(join(tmpdir(), "rerate-edges-"));
+/** Starts in a new temporary directory, or on the data of the one given. */
+export async function startTrial(
+  environment: Readonly<Record<string, string>> = {},
+  directory: string = mkdtempSync(join(tmpdir(), "rerate-edges-")),
+): Promise<Trial> {
   let running = await start(directory, environment);
 
   const trial: Trial = {
