@@ -14,6 +14,8 @@ import type { Step, Work } from "./stream-work.ts";
 /** What a work needs before it can go on. */
 export type Blocked =
   | { readonly kind: "events"; readonly revisions: ReadonlySet<number> }
+  /** The index knows of events that the state has not folded: another writer was faster. */
+  | { readonly kind: "stale" }
   | { readonly kind: "gap"; readonly sourceStream: string; readonly fromRevision: number };
 
 /** A failure of what the loop stands on, to be told from a decider that throws. */
@@ -166,7 +168,10 @@ export function createStreamDecider<State, Message, Event extends DomainEvent, C
       if (merged === undefined) return undefined;
       const needs = decider.needs(held.state, merged.message, context);
       const missing = missingFor(work, held, needs, context);
-      if (missing !== undefined) return { kind: "events", revisions: missing };
+      if (missing !== undefined) {
+        const end = work.base + work.events.length;
+        return [...missing].some((revision) => revision > end) ? { kind: "stale" } : { kind: "events", revisions: missing };
+      }
       asked.needs = needs;
       const at = { revision: held.revision + 1, recordedAt: now > held.recordedAt ? now : held.recordedAt };
       const blocked = apply(work, held, merged.until, decider.decide(held.state, merged.message, context, history, at), at);

@@ -21,6 +21,8 @@ export interface IndexUpkeep {
    * saves when much is unsaved. Resolves at once unless so much is waiting that the worker has to slow down.
    */
   afterRound(appended: number): Promise<void> | undefined;
+  /** Reads what others have appended: keys, and deadlines that nobody else looks after any more. */
+  readForeign(): Promise<void>;
   /** Saves everything, so that the next start reads nothing again. */
   saveAll(): Promise<void>;
 }
@@ -158,6 +160,13 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
           saving = undefined;
         });
       return index.unsaved < limits.unsavedKeys * SLOW_DOWN ? undefined : saving;
+    },
+    async readForeign() {
+      await saving;
+      saving ??= follow().finally(() => {
+        saving = undefined;
+      });
+      await saving;
     },
     async saveAll() {
       await saving;

@@ -85,7 +85,6 @@ export function createRounds<State, Message extends object, Event extends Domain
       if (missing !== undefined) blocked.push(unblock(work, missing, context, now));
     }
     if (blocked.length > 0) await allSettled(blocked);
-    await keepParked(works);
     await appendAll(works);
     await finish(works);
   }
@@ -128,6 +127,11 @@ export function createRounds<State, Message extends object, Event extends Domain
 
   async function unblock(work: StreamWork, blocked: Blocked, context: Context, now: string): Promise<void> {
     for (let missing: Blocked | undefined = blocked; missing !== undefined;) {
+      if (missing.kind === "stale") {
+        metrics.count("conflicts", 1);
+        drop(work);
+        return;
+      }
       if (missing.kind === "events") await fetchEvents(work, missing.revisions);
       else await fillGap(work, missing.sourceStream, missing.fromRevision);
       missing = deciding.advance(work, context, now);
@@ -191,23 +195,6 @@ export function createRounds<State, Message extends object, Event extends Domain
       }
       from += page.length;
     }
-  }
-
-  async function keepParked(works: readonly StreamWork[]): Promise<void> {
-    let records: ParkedRecord[] | undefined;
-    for (const work of works) {
-      let { from } = work;
-      for (const { until, decision } of work.steps) {
-        const intake = work.queue[from];
-        if (decision.kind === "park" && intake?.input !== undefined) {
-          const record = parking.recordOf(intake, decision.reason, decision.detail);
-          intake.parkedAs = record.id;
-          (records ??= []).push(record);
-        }
-        from = until;
-      }
-    }
-    if (records !== undefined) await bus.parked.put(records);
   }
 
   async function appendAll(works: readonly StreamWork[]): Promise<void> {
@@ -288,7 +275,11 @@ export function createRounds<State, Message extends object, Event extends Domain
       for (; work.settled < step.until; work.settled++) {
         const intake = work.queue[work.settled];
         if (intake === undefined) continue;
-        if (intake.parkedAs !== undefined && step.decision.kind !== "park") work.mended.push(intake.parkedAs);
+        if (step.decision.kind === "park" && intake.input !== undefined) {
+          const record = parking.recordOf(intake, step.decision.reason, step.decision.detail);
+          intake.parkedAs = record.id;
+          work.parked.push(record);
+        } else if (intake.parkedAs !== undefined) work.mended.push(intake.parkedAs);
         if (options.answers === undefined && intake.answered === undefined) continue;
         const answer = step.events > before ? { ...step.decision.answer, revision } : step.decision.answer;
         intake.answered?.(answer);
@@ -303,6 +294,8 @@ export function createRounds<State, Message extends object, Event extends Domain
     let records: ParkedRecord[] | undefined;
     for (const work of works) {
       if (work.held !== undefined) settle(work);
+      // Only now: a decision that was taken back parks nothing. After a crash the message comes again, and parks again.
+      (records ??= []).push(...work.parked.splice(0));
       for (const id of work.mended.splice(0)) await bus.parked.erase(id);
       if (work.held === undefined && work.standing !== "broken") continue;
       if (work.standing === "broken") {

@@ -5,6 +5,7 @@
  * wait in `events` to be appended in order; nothing after `next` has touched the state.
  */
 import type { Append, NewEvent } from "@rerate/event-store";
+import type { ParkedRecord } from "@rerate/message-bus";
 import type { Answer, Decision, DomainEvent, EventKey, KeyEntry } from "./decider.ts";
 import type { Held } from "./state-cache.ts";
 import type { Input } from "./worker-options.ts";
@@ -55,6 +56,8 @@ export interface Work<State, Message, Event extends DomainEvent> {
   loaded: Map<number, Event>;
   /** Messages before this index are decided one by one. */
   unmergedUntil: number;
+  /** Records of messages that are parked and not kept yet. */
+  readonly parked: ParkedRecord[];
   /** Parked records whose messages are recorded by now, or known as without effect: to be erased. */
   mended: string[];
   /** The gap that was filled last, so that one that stays is noticed. */
@@ -93,6 +96,7 @@ export function newWork<State, Message, Event extends DomainEvent>(
     keys: new Map(),
     loaded: new Map(),
     unmergedUntil: 0,
+    parked: [],
     mended: [],
     lastGap: "",
     standing: "open",

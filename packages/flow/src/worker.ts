@@ -339,7 +339,19 @@ export function createWorker<State, Message extends object, Event extends Domain
     for (const partition of added) partitions.add(partition);
     for (const stream of foreign) deadlines.set(stream, UNKNOWN);
     foreign.clear();
-    firing?.look();
+    readForeign(limits.pauseMs);
+  }
+
+  /** Whoever had these partitions before has appended what this worker has not seen: its deadlines are ours now. */
+  function readForeign(pauseMs: number): void {
+    if (upkeep === undefined || state !== "running") return;
+    upkeep.readForeign().then(
+      () => firing?.look(),
+      (error: unknown) => {
+        options.log.warn({ service: name, err: error }, "what others appended could not be read; it is tried again");
+        options.defer(() => readForeign(Math.min(pauseMs * 2, limits.markEveryMs * 10)), pauseMs);
+      },
+    );
   }
 
   /** Another worker may write these streams from now on: what is held of them would only run into conflicts. */

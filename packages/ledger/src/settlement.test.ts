@@ -308,6 +308,44 @@ describe("verdicts", () => {
   });
 });
 
+describe("quality under an average base", () => {
+  test("refunds follow the average price, and an excellent score earns a share of the outcome's own charge", () => {
+    const plan = {
+      kind: "plan",
+      id: "average",
+      title: "Average",
+      currency: "USD",
+      items: [{ id: "calls", model: "volume", quantity: "requests", tiers: [{ upTo: 1, price: "2" }, { price: "1" }] }],
+      outcome: { id: "scored", definition: "quality-score", price: "0" },
+      quality: { id: "quality", refund: { below: "0.5", share: "1" }, bonus: { above: "0.9", share: "0.5" } },
+    };
+    const { when, events } = book({ p: plan }, [["2026-01-01T00:00:00Z", "p"]]);
+    const verdict = (id: string, number: number, score: string): OutcomeDecidedMessage => ({
+      kind: "outcome-decided",
+      ns: "default",
+      account: "acme",
+      sourceStream: streamName("outcome", "default", "acme"),
+      sourceRevision: number,
+      number,
+      outcome: { source: "app", id },
+      verdict: "success",
+      score,
+      reason: "test",
+      verdictRevision: 1,
+      definition: "definition",
+      decidedAt: NOW,
+    });
+    when(usage("poor"), NOW);
+    when(verdict("poor", 1, "0"), NOW);
+    expect(total(events)).toBe("0");
+    // The second call halves the price of the first: the refund follows.
+    when(usage("good", { quantities: { requests: "3" } }), NOW);
+    expect(total(events)).toBe("3");
+    when(verdict("good", 2, "1"), NOW);
+    expect(entriesOf(events).at(-1)).toMatchObject({ kind: "bonus", atoms: "-1000000000" });
+  });
+});
+
 describe("periods", () => {
   const MINIMUM = {
     ...PER_TOKEN,
@@ -334,6 +372,49 @@ describe("periods", () => {
       { kind: "charge", period: "2026-03", postedIn: "2026-04", atoms: "3000000000" },
       { kind: "true-up", period: "2026-03", postedIn: "2026-04", atoms: "-3000000000" },
     ]);
+  });
+
+  test("a verdict on a closed period moves its true-up, and a switch to a plan with a fee opens its period ahead", () => {
+    const outcomes = {
+      ...MINIMUM,
+      outcome: { id: "answer", definition: "user-answer", price: "10" },
+    };
+    const account = book({ p: outcomes, q: PER_TOKEN }, [["2026-01-01T00:00:00Z", "p"]]);
+    account.when(usage("a", { quantities: { input_tokens: "0", output_tokens: "0" } }), NOW);
+    account.when(close("2026-03"), at("2026-04-01T01:00:01Z"));
+    expect(total(account.events)).toBe("50");
+    account.when(
+      {
+        kind: "outcome-decided",
+        ns: "default",
+        account: "acme",
+        sourceStream: streamName("outcome", "default", "acme"),
+        sourceRevision: 1,
+        number: 1,
+        outcome: { source: "app", id: "a" },
+        verdict: "success",
+        score: "1",
+        reason: "test",
+        verdictRevision: 1,
+        definition: "definition",
+        decidedAt: NOW,
+      },
+      at("2026-04-02T00:00:00Z"),
+    );
+    expect(total(account.events)).toBe("50");
+    expect(entriesOf(account.events).slice(-2)).toMatchObject([
+      { kind: "charge", item: "answer", period: "2026-03", postedIn: "2026-04" },
+      { kind: "true-up", period: "2026-03", postedIn: "2026-04", atoms: "-10000000000" },
+    ]);
+
+    const switched = book({ p: PER_TOKEN, q: MINIMUM }, [["2026-01-01T00:00:00Z", "p"]]);
+    switched.when(usage("a", { quantities: { input_tokens: "1", output_tokens: "0" } }), NOW);
+    switched.reassign([
+      ["2026-01-01T00:00:00Z", "p"],
+      ["2026-05-01T00:00:00Z", "q"],
+    ]);
+    switched.when({ kind: "rules-changed", ns: "default", account: "acme", sourceRevision: 1 }, NOW);
+    expect([...switched.state.periods.keys()]).toEqual(["2026-03", "2026-05"]);
   });
 
   test("a fact beyond the late limit is parked, and the accumulators of the period are dropped with a later close", () => {

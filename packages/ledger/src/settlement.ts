@@ -15,7 +15,7 @@ import { Draft, type SettlementContext } from "./settlement/draft.ts";
 import { recordUsage, usageNeeds } from "./settlement/facts.ts";
 import { factKey, headKey, identityKey, importKey, parkedKey, revisionKey, tagOf } from "./settlement/keys.ts";
 import { park } from "./settlement/park.ts";
-import { closePeriod, openDeadlines, openFirstPeriod, type ClosePeriod, type ExpireImport } from "./settlement/periods.ts";
+import { closePeriod, openDeadlines, openFirstPeriods, type ClosePeriod, type ExpireImport } from "./settlement/periods.ts";
 import { evolve, initialState, revive, rulesAt, snapshot, type AccountState } from "./settlement/state.ts";
 import { linkOf, storyKeys } from "./settlement/story.ts";
 import { applyVerdict } from "./settlement/verdicts.ts";
@@ -178,7 +178,7 @@ function followRules(
     return { kind: "wait", reason: "the catalogue has not read this contract event yet" };
   }
   const draft = draftWithRules(state, context, at);
-  openFirstPeriod(draft);
+  openFirstPeriods(draft);
   if (draft.events.length > 0) return { kind: "record", events: draft.events, answer: { status: "recorded" } };
   return { kind: "skip", answer: { status: "ignored" } };
 }

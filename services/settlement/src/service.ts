@@ -98,5 +98,34 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
     for (let mended = 1; mended > 0;) ({ mended } = await worker.retryParked(which));
   }
 
-  return worker;
+  /** What a crash kept from being retried, or a worker that was behind has parked since: accounts that are open by now. */
+  async function sweep(): Promise<void> {
+    const waiting = await options.bus.parked.list({ service: "settlement", reason: "unknown-account", limit: 1_000 });
+    const ids = waiting.filter(({ ns, account }) => (catalogue.timeline(ns, account)?.length ?? 0) > 0).map(({ id }) => id);
+    if (ids.length > 0) await worker.retryParked({ ids });
+  }
+
+  let stopped = false;
+  function sweepAgain(delayMs: number): void {
+    options.defer(() => {
+      if (stopped) return;
+      sweep()
+        .catch((error: unknown) => options.log.warn({ err: error }, "parked facts could not be swept; they are tried again"))
+        .finally(() => sweepAgain(SWEEP_EVERY_MS));
+    }, delayMs);
+  }
+
+  return {
+    ...worker,
+    async start() {
+      await worker.start();
+      sweepAgain(0);
+    },
+    stop() {
+      stopped = true;
+      return worker.stop();
+    },
+  };
 }
+
+const SWEEP_EVERY_MS = 60_000;

@@ -45,7 +45,6 @@ function recordOriginal(draft: Draft, message: UsageAccepted, history: History<A
   const outcome: Identity = { source: message.source, id: message.outcome ?? message.id };
   const before = state.outcomesAreShared || message.outcome !== undefined ? storyOf(outcome, history) : NEW_STORY;
   const booked = bookMeasures(draft, plan, measures, posting);
-  const charged = posting.postedIn === undefined ? booked : [...booked, ...adjustLate(draft, plan, posting, booked)];
   const data: UsageRecorded = {
     source: message.source,
     id: message.id,
@@ -56,15 +55,16 @@ function recordOriginal(draft: Draft, message: UsageAccepted, history: History<A
     ...(corrected === undefined ? {} : { corrected }),
     rules: rulesUsed(rules),
     period: posting.period,
-    entries: charged,
+    entries: booked,
     ...(plan.outcome?.types(message.type) === true ? { published: draft.nextPublished() } : {}),
     ...(before.head === undefined ? {} : { link: before.head }),
   };
   const story = foldStory(before, { type: "UsageRecorded", data }, draft.nextRevision);
-  const entries = before.verdict === undefined ? charged : [...charged, ...resettle(draft, story)];
+  const settled = before.verdict === undefined ? booked : [...booked, ...resettle(draft, story)];
+  const entries = [...settled, ...adjustLate(draft, settled)];
   const wallets = draft.walletNumbers(entries, rules.wallet);
   draft.add({ type: "UsageRecorded", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
-  applyWaitingVerdict(draft, outcome, withEntries(story, entries.slice(charged.length)));
+  applyWaitingVerdict(draft, outcome, withEntries(story, entries.slice(booked.length)), entries);
   return { kind: "record", events: draft.events, answer: { status: "recorded" } };
 }
 
@@ -80,13 +80,14 @@ function resettle(draft: Draft, story: Story): Entry[] {
 }
 
 /** A verdict that came before its usage is applied now, as an event of its own. */
-function applyWaitingVerdict(draft: Draft, outcome: Identity, story: Story): void {
+function applyWaitingVerdict(draft: Draft, outcome: Identity, story: Story, before: readonly Entry[]): void {
   const waiting = draft.state.waitingVerdicts.get(identityKey(outcome));
   if (waiting === undefined) return;
   const judged: Story = { ...story, verdict: waiting };
   const binding = bindingFact(judged);
   const rules = binding === undefined ? undefined : rulesAt(draft.rules, binding.occurredAt);
-  const entries = resettle(draft, judged);
+  const settled = resettle(draft, judged);
+  const entries = [...settled, ...adjustLate(draft, settled, before)];
   const wallets = rules === undefined ? undefined : draft.walletNumbers(entries, rules.wallet);
   const { source: _from, ...verdict } = waiting;
   draft.add({
@@ -183,7 +184,6 @@ function recordCorrection(draft: Draft, message: UsageAccepted, correction: Corr
   if (posting === undefined)
     return park(draft.state, message, history, "late-limit", "its period closed longer ago than the plan's late limit");
   const booked = holds ? bookChange(draft, plan, { from: was, to, original }, posting) : [];
-  const changed = [...booked, ...adjustLate(draft, plan, posting, booked)];
   const data = {
     source: message.source,
     id: message.id,
@@ -194,12 +194,13 @@ function recordCorrection(draft: Draft, message: UsageAccepted, correction: Corr
     content,
     holds,
     rules: rulesUsed(rules),
-    entries: changed,
+    entries: booked,
     outcomeOf: outcome,
     ...(story.head === undefined ? {} : { link: story.head }),
   };
   const after = foldStory(story, { type: "UsageCorrected", data }, draft.nextRevision);
-  const entries = holds ? [...changed, ...resettle(draft, after)] : changed;
+  const settled = holds ? [...booked, ...resettle(draft, after)] : booked;
+  const entries = [...settled, ...adjustLate(draft, settled)];
   const wallets = draft.walletNumbers(entries, rules.wallet);
   draft.add({ type: "UsageCorrected", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
   return { kind: "record", events: draft.events, answer: { status: "recorded" } };

@@ -70,7 +70,7 @@ export function closePeriod(draft: Draft, message: ClosePeriod): Decision<Accoun
       ...(forgets.length === 0 ? {} : { forgets }),
     },
   });
-  openSuccessor(draft, plan, period);
+  openSuccessor(draft, period);
   return { kind: "record", events: draft.events, answer: { status: "recorded" } };
 }
 
@@ -113,7 +113,7 @@ function bookAdjustments(
     const charged = chargedSoFar(period, added, amount.unit);
     const short = amount.atoms - charged;
     const target = kind === "true-up" ? (short > 0n ? short : 0n) : short < 0n ? short : 0n;
-    const change = target - (period.adjusted.get(amount.id) ?? 0n);
+    const change = target - (period.adjusted.get(amount.id) ?? 0n) - adjustedIn(added, amount.id);
     if (change === 0n) return;
     const steps = [
       `${kind === "true-up" ? "minimum" : "maximum"} ${amount.atoms} atoms − charged ${charged} atoms = ${target} atoms`,
@@ -127,43 +127,62 @@ function bookAdjustments(
 
 function chargedSoFar(period: PeriodState, added: readonly Entry[], unit: string): bigint {
   let sum = period.charged.get(unit) ?? 0n;
-  for (const entry of added) if (entry.unit === unit && entry.role !== "quality") sum += BigInt(entry.atoms);
+  for (const entry of added)
+    if (entry.unit === unit && entry.role !== "quality" && !isAdjustment(entry)) sum += BigInt(entry.atoms);
   return sum;
 }
 
-/** After late entries of a closed period: the difference to its true-up and cap, posted with them. */
-export function adjustLate(draft: Draft, plan: CompiledPlan, posting: Posting, added: readonly Entry[]): Entry[] {
-  if (posting.postedIn === undefined) return [];
-  const period = draft.period(posting.period);
-  if (period?.closedAt === undefined) return [];
-  return bookAdjustments(
-    draft,
-    plan,
-    period,
-    added.filter((entry) => entry.period === posting.period),
-    posting,
-  );
+function adjustedIn(added: readonly Entry[], item: string): bigint {
+  let sum = 0n;
+  for (const entry of added) if (entry.item === item && isAdjustment(entry)) sum += BigInt(entry.atoms);
+  return sum;
+}
+
+function isAdjustment({ kind }: Entry): boolean {
+  return kind === "true-up" || kind === "cap";
+}
+
+/**
+ * After entries of closed periods, whatever caused them: the difference to the true-up and cap of each, posted with them. The
+ * plan that closed a period says its minimum and maximum. `before` are the entries of earlier events of the same decision.
+ */
+export function adjustLate(draft: Draft, added: readonly Entry[], before: readonly Entry[] = []): Entry[] {
+  const late = new Map<string, string | undefined>();
+  for (const { role, period, postedIn } of added) if (role === "measured") late.set(period, postedIn);
+  return [...late].flatMap(([key, postedIn]) => {
+    const period = draft.period(key);
+    const rules = period === undefined ? undefined : (rulesAt(draft.rules, period.start) ?? draft.rules[0]);
+    const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
+    if (period?.closedAt === undefined || plan === undefined) return [];
+    const entries = [...before, ...added].filter((entry) => entry.period === key);
+    return bookAdjustments(draft, plan, period, entries, { period: key, ...(postedIn === undefined ? {} : { postedIn }) });
+  });
 }
 
 /** A plan with recurring amounts keeps its periods coming, also without usage. */
-function openSuccessor(draft: Draft, plan: CompiledPlan, period: PeriodState): void {
-  if (plan.baseFee === undefined && plan.minimum === undefined) return;
+function openSuccessor(draft: Draft, period: PeriodState): void {
   const rules = rulesAt(draft.rules, period.end);
   const next = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
-  if (rules === undefined || next === undefined) return;
+  if (rules === undefined || next === undefined || !isRecurring(next)) return;
   const successor = nextPeriod(next.period, rules.timeZone, { key: "", start: period.start, end: period.end });
   if (successor.start <= draft.at.recordedAt) draft.open(successor, next);
 }
 
-/** The period in which the account's first rules begin, if they have recurring amounts and nothing was opened yet. */
-export function openFirstPeriod(draft: Draft): void {
-  const first = draft.rules[0];
-  if (first === undefined || draft.state.periods.size > 0 || first.from > draft.at.recordedAt) return;
-  // Rules without a start of their own charge no fees for the time before anybody knew them.
-  const start = first.from === FROM_THE_BEGINNING ? draft.at.recordedAt : first.from;
-  const plan = draft.context.plan(first.plan, first.priceLists);
-  if (plan === undefined || (plan.baseFee === undefined && plan.minimum === undefined)) return;
-  draft.open(periodOf(plan.period, first.timeZone, start), plan);
+/**
+ * The period in which each of the account's rules begin, where they have recurring amounts: ahead of time, so that it closes also
+ * when nothing is ever used.
+ */
+export function openFirstPeriods(draft: Draft): void {
+  for (const { from, plan: hash, priceLists, timeZone } of draft.rules) {
+    // Rules without a start of their own charge no fees for the time before anybody knew them.
+    const start = from === FROM_THE_BEGINNING ? draft.at.recordedAt : from;
+    const plan = draft.context.plan(hash, priceLists);
+    if (plan !== undefined && isRecurring(plan)) draft.open(periodOf(plan.period, timeZone, start), plan);
+  }
+}
+
+function isRecurring(plan: CompiledPlan): boolean {
+  return plan.baseFee !== undefined || plan.minimum !== undefined;
 }
 
 /** Closed periods whose late limit has passed by now and whose accumulators are still kept. */

@@ -71,15 +71,12 @@ function outcomeOf(draft: Draft, place: AccumulatorPlace): CompiledOutcome | und
 function settleQuality(draft: Draft, plan: CompiledPlan, quality: CompiledQuality, story: Story, posting: Posting): Entry[] {
   if (story.verdict === undefined) return [];
   const score = parseFraction(story.verdict.score);
-  if (quality.base === "average") return settleAverage(draft, plan, quality, story, score, posting);
-  const entries: Entry[] = [];
+  const entries = quality.base === "average" ? settleAverage(draft, plan, quality, story, score, posting) : [];
   for (const [unit, { atoms, firstEntry }] of chargedByUnit(story)) {
     const target = quality.adjust(score, { n: atoms, d: 1n });
-    const refund = target.refundAtoms > atoms ? (atoms > 0n ? atoms : 0n) : target.refundAtoms;
     const posted = story.quality.get(unit) ?? { refund: 0n, bonus: 0n };
-    const place = { item: quality.id, unit, version: quality.version, period: posting.period, cell: "" };
     const fields = {
-      place,
+      place: { item: quality.id, unit, version: quality.version, period: posting.period, cell: "" },
       model: `quality-${quality.base}@1`,
       measure: target.refundShare,
       measureUnit: "share",
@@ -87,6 +84,9 @@ function settleQuality(draft: Draft, plan: CompiledPlan, quality: CompiledQualit
       corrects: firstEntry,
       steps: target.steps,
     } as const;
+    // Under the average base the refund follows the accumulator; a bonus is always a share of the outcome's own charge.
+    const most = atoms > 0n ? atoms : 0n;
+    const refund = quality.base === "average" ? posted.refund : target.refundAtoms > most ? most : target.refundAtoms;
     if (refund !== posted.refund) entries.push(draft.bookQuality({ ...fields, kind: "refund" }, posted.refund - refund));
     if (target.bonusAtoms !== posted.bonus)
       entries.push(draft.bookQuality({ ...fields, kind: "bonus" }, posted.bonus - target.bonusAtoms));

@@ -6,6 +6,7 @@ import type { AccountEvent, VerdictWaiting } from "../account-events.ts";
 import type { Decision, History } from "../decider.ts";
 import type { OutcomeDecidedMessage } from "../messages.ts";
 import { rulesUsed, type Draft } from "./draft.ts";
+import { adjustLate } from "./periods.ts";
 import { rulesAt } from "./state.ts";
 import { settle, storyPosting } from "./settle.ts";
 import { bindingFact, storyOf, type Story } from "./story.ts";
@@ -48,7 +49,8 @@ export function applyVerdict(
     draft.add({ type: "VerdictApplied", data: { ...given, entries: [], ...link } });
     return { kind: "record", events: draft.events, answer: { status: "recorded", detail: "without effect" } };
   }
-  const entries = settle(draft, rules, plan, judged, posting);
+  const settled = settle(draft, rules, plan, judged, posting);
+  const entries = [...settled, ...adjustLate(draft, settled)];
   const wallets = draft.walletNumbers(entries, rules.wallet);
   draft.add({
     type: "VerdictApplied",
