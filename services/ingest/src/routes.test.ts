@@ -188,12 +188,12 @@ describe("the other doors", () => {
     expect(refused).toEqual(["costs 1"]);
   });
 
-  test("an import is announced to both services that keep deadlines", async () => {
+  test("an import is announced to both services that keep deadlines, timeouts first", async () => {
     const { post, published } = await trial();
     expect((await post("/v1/imports", { account: "acme", source: "cli", id: "i-1", phase: "started" })).status).toBe(202);
     expect(published.map(({ topic, body }) => [topic, body.kind])).toEqual([
-      ["usage.accepted", "import"],
       ["signal.accepted", "import"],
+      ["usage.accepted", "import"],
     ]);
   });
 

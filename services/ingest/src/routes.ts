@@ -128,8 +128,9 @@ function importsRoute(deps: IngestDeps): Route {
         shard: shardOf(command.ns, command.account),
         body: command,
       };
-      await deps.publish(USAGE_TOPIC, [message]);
+      // Timeouts first: when settlement hears of the end, the verdicts that were held are on their way, and its periods wait for them.
       await deps.publish(SIGNAL_TOPIC, [message]);
+      await deps.publish(USAGE_TOPIC, [message]);
       return { status: 202, body: { accepted: 1 } };
     },
   });
