@@ -3,14 +3,9 @@
  * made once by moving the accounts to another plan and once by a new version of their plan.
  */
 import { readRows, TRACES, traceUsage, zipfAccounts } from "@rerate/cli";
-import { streamName } from "@rerate/ledger";
 import { formatAmount, instant } from "@rerate/money";
-import { compare, verify } from "@rerate/replay";
-import { copyAndAlter, openLogReadOnly } from "@rerate/runtime";
+import { compare } from "@rerate/replay";
 import type { UsageEventBody } from "@rerate/wire";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectSameWithoutCache, expectVerified } from "./audit.ts";
@@ -159,30 +154,6 @@ describe("an auditor", () => {
     for (const [index, account] of names("turbo").entries()) {
       const twin = names("mini")[index] ?? "";
       expect(found.get(account)).toEqual([["USD", await netOf(ledger.client, [account]), await netOf(ledger.client, [twin])]]);
-    }
-  });
-
-  test("is told where somebody changed a stored amount", async () => {
-    const copy = mkdtempSync(join(tmpdir(), "rerate-tampered-"));
-    try {
-      const forged = streamName("account", "default", "turbo-02");
-      const altered = copyAndAlter(ledger.dataDirectory, copy, ({ stream, data }) =>
-        stream === forged
-          ? data.replace(/("atoms":")(\d)/, (_, head: string, digit: string) => `${head}${(Number(digit) % 9) + 1}`)
-          : undefined,
-      );
-      expect(altered?.stream).toBe(forged);
-      const { eventStore, close } = openLogReadOnly(copy);
-      const report = await verify({ eventStore });
-      await close();
-      expect(report.ok).toBe(false);
-      const places = report.problems.map(({ kind, stream, revision }) => ({ kind, stream, revision }));
-      // Deciding again differs in the changed event itself; the chain breaks at the link after it.
-      expect(places).toContainEqual({ kind: "decision", stream: altered?.stream, revision: altered?.revision });
-      expect(places).toContainEqual({ kind: "chain", stream: altered?.stream, revision: (altered?.revision ?? 0) + 1 });
-      expect(report.problems.find(({ kind }) => kind === "decision")?.field).toMatch(/atoms$/);
-    } finally {
-      rmSync(copy, { recursive: true, force: true });
     }
   });
 });

@@ -2,10 +2,15 @@
  * Real provider responses, each priced by a third party, as usage facts under the published price catalogue: every entry's exact amount
  * is what the third party computed.
  */
+import { streamName } from "@rerate/ledger";
 import { add, atomsExactly, formatDecimal, formatFraction, fraction, parseFraction, ZERO, type Fraction } from "@rerate/money";
 import { importCatalogue } from "@rerate/pricing";
+import { verify } from "@rerate/replay";
+import { copyAndAlter, openLogReadOnly } from "@rerate/runtime";
 import type { UsageEventBody } from "@rerate/wire";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectSameAfterRebuild, expectSameWithoutCache, expectVerified } from "./audit.ts";
 import { coveredPairs, type CoveredPair } from "./covered-pairs.ts";
@@ -91,6 +96,30 @@ test("the exact amounts add up to the published sums, in all and for every provi
   expect(Object.fromEntries(groups.map(([name, some = []]) => [name, { pairs: some.length, total_usd: totalOf(some) }]))).toEqual(
     published.by_provider_and_flavor,
   );
+});
+
+test("verify names the place where somebody changed a stored amount", async () => {
+  const copy = mkdtempSync(join(tmpdir(), "rerate-tampered-"));
+  try {
+    const forged = streamName("account", "default", "responses");
+    const altered = copyAndAlter(ledger.dataDirectory, copy, ({ stream, data }) =>
+      stream === forged
+        ? data.replace(/("atoms":")(\d)/, (_, head: string, digit: string) => `${head}${(Number(digit) % 9) + 1}`)
+        : undefined,
+    );
+    expect(altered?.stream).toBe(forged);
+    const { eventStore, close } = openLogReadOnly(copy);
+    const report = await verify({ eventStore });
+    await close();
+    expect(report.ok).toBe(false);
+    const places = report.problems.map(({ kind, stream, revision }) => ({ kind, stream, revision }));
+    // Deciding again differs in the changed event itself; the chain breaks at the link after it.
+    expect(places).toContainEqual({ kind: "decision", stream: altered?.stream, revision: altered?.revision });
+    expect(places).toContainEqual({ kind: "chain", stream: altered?.stream, revision: (altered?.revision ?? 0) + 1 });
+    expect(report.problems.find(({ kind }) => kind === "decision")?.field).toMatch(/atoms$/);
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
 });
 
 test("nothing was parked, verify accepts the ledger, and the log alone serves the same answers", async () => {

@@ -155,6 +155,9 @@ describe("S2: accept, reject, timeout", () => {
     }
     expect((await ledger.client.outcome("s2", "api", "in-time")).verdicts).toHaveLength(1);
     expect(await netOf(ledger.client, ["s2"])).toBe("2.25");
+    // The import held the period's end as well as the timeouts: those of March are on March's invoice.
+    const march = await ledger.client.invoice("s2", "2026-03");
+    expect(march).toMatchObject({ status: "final", sections: [{ unit: "USD", total: "2.25" }] });
     const [cost] = (await ledger.client.costs("s2")).costs;
     expect(cost).toMatchObject({ amount: "0.02", about: { source: "api", id: "silent" } });
   });
