@@ -47,9 +47,10 @@ export class Draft {
   readonly context: SettlementContext;
   #rules: readonly BoundRules[];
   #lastEntry: number;
-  readonly #accumulators = new Map<string, Accumulator>();
-  readonly #opened = new Map<string, Period>();
-  readonly #walletNumbers = new Map<string, number>();
+  // Made when they are first written to: a draft lives for one message, and most need only some of them.
+  #accumulators: Map<string, Accumulator> | undefined;
+  #opened: Map<string, Period> | undefined;
+  #walletNumbers: Map<string, number> | undefined;
   #published: number;
 
   constructor(state: AccountState, at: Recorded, context: SettlementContext) {
@@ -81,7 +82,7 @@ export class Draft {
   }
 
   accumulator(key: string): Accumulator {
-    return this.#accumulators.get(key) ?? this.state.accumulators.get(key) ?? EMPTY_ACCUMULATOR;
+    return this.#accumulators?.get(key) ?? this.state.accumulators.get(key) ?? EMPTY_ACCUMULATOR;
   }
 
   /** Books a measure on its accumulator by the law of cumulative pricing. */
@@ -89,7 +90,11 @@ export class Draft {
     const key = accumulatorKey(fields.place);
     const accumulator = this.accumulator(key);
     const step = stepOf(accumulator, fields.measure, price);
-    this.#accumulators.set(key, { ...accumulator, quantity: step.after, booked: accumulator.booked + step.atoms });
+    (this.#accumulators ??= new Map()).set(key, {
+      ...accumulator,
+      quantity: step.after,
+      booked: accumulator.booked + step.atoms,
+    });
     return this.#entry("measured", fields, step.atoms, {
       exact: formatFraction(step.exact),
       before: formatFraction(step.before),
@@ -106,7 +111,7 @@ export class Draft {
     const key = average?.accumulator ?? accumulatorKey(fields.place);
     const accumulator = this.accumulator(key);
     const refunded = fields.kind === "bonus" ? accumulator.refunded : accumulator.refunded - atoms;
-    this.#accumulators.set(key, {
+    (this.#accumulators ??= new Map()).set(key, {
       ...accumulator,
       refunded,
       refundedMeasure: average?.newRefundedMeasure ?? accumulator.refundedMeasure,
@@ -158,8 +163,8 @@ export class Draft {
   /** The number under which an event's entries reach their wallet; undefined for no entries. */
   walletNumbers(entries: readonly Entry[], wallet: string): WalletNumbers | undefined {
     if (entries.length === 0) return undefined;
-    const number = (this.#walletNumbers.get(wallet) ?? this.state.walletNumbers.get(wallet) ?? 0) + 1;
-    this.#walletNumbers.set(wallet, number);
+    const number = (this.#walletNumbers?.get(wallet) ?? this.state.walletNumbers.get(wallet) ?? 0) + 1;
+    (this.#walletNumbers ??= new Map()).set(wallet, number);
     return { [wallet]: number };
   }
 
@@ -174,13 +179,15 @@ export class Draft {
   }
 
   isOpen(key: string): boolean {
-    return this.#opened.has(key) || (this.state.periods.has(key) && this.state.periods.get(key)?.closedAt === undefined);
+    return (
+      this.#opened?.has(key) === true || (this.state.periods.has(key) && this.state.periods.get(key)?.closedAt === undefined)
+    );
   }
 
   /** Adds `PeriodOpened` unless the period is known. */
   open(period: Period, plan: CompiledPlan): void {
-    if (this.#opened.has(period.key) || this.state.periods.has(period.key)) return;
-    this.#opened.set(period.key, period);
+    if (this.#opened?.has(period.key) === true || this.state.periods.has(period.key)) return;
+    (this.#opened ??= new Map()).set(period.key, period);
     const dueAt = plus(period.end, plan.closeAfterNanos);
     this.add({ type: "PeriodOpened", data: { period: period.key, start: period.start, end: period.end, dueAt } });
   }

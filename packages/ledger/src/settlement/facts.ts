@@ -59,12 +59,15 @@ function recordOriginal(draft: Draft, message: UsageAccepted, history: History<A
     ...(plan.outcome?.types(message.type) === true ? { published: draft.nextPublished() } : {}),
     ...(before.head === undefined ? {} : { link: before.head }),
   };
-  const story = foldStory(before, { type: "UsageRecorded", data }, draft.nextRevision);
-  const settled = before.verdict === undefined ? booked : [...booked, ...resettle(draft, story)];
-  const entries = [...settled, ...adjustLate(draft, settled)];
+  // Most facts meet no verdict: telling their story would cost as much as pricing them.
+  const judged = before.verdict !== undefined || state.waitingVerdicts.has(identityKey(outcome));
+  const story = judged ? foldStory(before, { type: "UsageRecorded", data }, draft.nextRevision) : undefined;
+  const settled = story === undefined || before.verdict === undefined ? booked : [...booked, ...resettle(draft, story)];
+  const late = adjustLate(draft, settled);
+  const entries = late.length === 0 ? settled : [...settled, ...late];
   const wallets = draft.walletNumbers(entries, rules.wallet);
   draft.add({ type: "UsageRecorded", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
-  applyWaitingVerdict(draft, outcome, withEntries(story, entries.slice(booked.length)), entries);
+  if (story !== undefined) applyWaitingVerdict(draft, outcome, withEntries(story, entries.slice(booked.length)), entries);
   return { kind: "record", events: draft.events, answer: { status: "recorded" } };
 }
 

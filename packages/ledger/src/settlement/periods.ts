@@ -147,16 +147,20 @@ function isAdjustment({ kind }: Entry): boolean {
  * plan that closed a period says its minimum and maximum. `before` are the entries of earlier events of the same decision.
  */
 export function adjustLate(draft: Draft, added: readonly Entry[], before: readonly Entry[] = []): Entry[] {
-  const late = new Map<string, string | undefined>();
-  for (const { role, period, postedIn } of added) if (role === "measured") late.set(period, postedIn);
-  return [...late].flatMap(([key, postedIn]) => {
-    const period = draft.period(key);
-    const rules = period === undefined ? undefined : (rulesAt(draft.rules, period.start) ?? draft.rules[0]);
-    const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
-    if (period?.closedAt === undefined || plan === undefined) return [];
-    const entries = [...before, ...added].filter((entry) => entry.period === key);
-    return bookAdjustments(draft, plan, period, entries, { period: key, ...(postedIn === undefined ? {} : { postedIn }) });
-  });
+  let late: Map<string, string | undefined> | undefined;
+  for (const { role, period, postedIn } of added) {
+    if (role === "measured" && draft.period(period)?.closedAt !== undefined) (late ??= new Map()).set(period, postedIn);
+  }
+  return late === undefined
+    ? []
+    : [...late].flatMap(([key, postedIn]) => {
+        const period = draft.period(key);
+        const rules = period === undefined ? undefined : (rulesAt(draft.rules, period.start) ?? draft.rules[0]);
+        const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
+        if (period?.closedAt === undefined || plan === undefined) return [];
+        const entries = [...before, ...added].filter((entry) => entry.period === key);
+        return bookAdjustments(draft, plan, period, entries, { period: key, ...(postedIn === undefined ? {} : { postedIn }) });
+      });
 }
 
 /** A plan with recurring amounts keeps its periods coming, also without usage. */
