@@ -319,7 +319,7 @@ describe("operations", () => {
         if (reply?.ok === true) await ask();
       };
       const senders = Array.from({ length: 16 }, ask);
-      while (answered < 100) await sleep(5);
+      await expect.poll(() => answered, { interval: 5 }).toBeGreaterThan(100);
       const began = performance.now();
       await server.close();
       expect(performance.now() - began).toBeLessThan(2_000);

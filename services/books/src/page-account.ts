@@ -18,7 +18,7 @@ import {
   type Reader,
 } from "@rerate/projections";
 import { html, NOTHING, type Html } from "./html.ts";
-import { accountLink, amountCell, amountText, entryDetails, tag, whole } from "./page-parts.ts";
+import { accountLink, amountCards, amountCell, entryDetails, moment, readable, tag, whole } from "./page-parts.ts";
 
 const ENTRIES_SHOWN = 25;
 const OUTCOMES_SHOWN = 25;
@@ -38,7 +38,8 @@ export async function accountPart(
   const invoice = shown === undefined ? undefined : readInvoice(reader, id, shown);
   const entries = await newestEntries(reader, id, { limit: ENTRIES_SHOWN, period: shown });
   const outcomes = listOutcomes(reader, id, { limit: OUTCOMES_SHOWN })?.outcomes ?? [];
-  return html` <h2>
+  return html`<nav class="back"><a href="/">← All accounts</a></nav>
+    <h2 class="title">
       <span class="id">${id.account}</span>
       <small
         >plan ${account.planId ?? "none"} · ${account.timeZone} · paid by wallet
@@ -64,22 +65,13 @@ export async function accountPart(
 }
 
 function balanceCards({ unit, charged, refunded, bonus, net, unpaid }: Balance["units"][number]): Html {
-  const cards: readonly (readonly [string, string])[] = [
-    [`charged, ${unit}`, charged],
-    ["refunded", refunded],
-    ["bonus", bonus],
-    ["net", net],
-    ["unpaid by grants", unpaid],
-  ];
-  return html`<dl class="cards">
-    ${cards.map(
-      ([label, amount]) =>
-        html`<div class="card">
-          <dt>${label}</dt>
-          <dd>${amountText(amount)}</dd>
-        </div>`,
-    )}
-  </dl>`;
+  return amountCards(unit, [
+    ["Charged", charged],
+    ["Refunded", refunded],
+    ["Bonus", bonus],
+    ["Net", net],
+    ["Not paid by grants", unpaid],
+  ]);
 }
 
 function grantsTable({ units }: Balance): Html {
@@ -127,7 +119,7 @@ function invoiceTables({ sections }: Invoice): Html {
 }
 
 function invoiceTable({ unit, lines, rounding, total, credits, due }: InvoiceSection): Html {
-  const minor = (amount: string) => formatMinor(parseAmount(amount), unit);
+  const minorCell = (amount: string, of?: string) => amountCell(formatMinor(parseAmount(amount), unit), of, 0);
   return html`<div class="card scroll">
     <table>
       <thead>
@@ -148,32 +140,38 @@ function invoiceTable({ unit, lines, rounding, total, credits, due }: InvoiceSec
                 ${item}${originalPeriod === undefined ? NOTHING : html` <span class="dim">of ${originalPeriod}</span>`}
               </td>
               <td>${kind}</td>
-              <td class="n">${quantity} <span class="dim">${measureUnit}</span></td>
+              <td class="n">${quantityText(quantity, measureUnit)}</td>
               <td class="n">${whole(entries)}</td>
-              ${amountCell(exactAmount)}${amountCell(minor(amount))}
+              ${amountCell(exactAmount)}${minorCell(amount)}
             </tr>`,
         )}
       </tbody>
       <tfoot>
         <tr>
           <td colspan="5" class="dim">Rounding of the lines</td>
-          ${amountCell(minor(rounding))}
+          ${minorCell(rounding)}
         </tr>
         <tr class="total">
           <td colspan="5">Total</td>
-          ${amountCell(minor(total))}
+          ${minorCell(total)}
         </tr>
         <tr>
           <td colspan="5" class="dim">Paid by credits</td>
-          ${amountCell(minor(credits))}
+          ${minorCell(credits)}
         </tr>
         <tr class="total">
           <td colspan="5">Due</td>
-          ${amountCell(minor(due), unit)}
+          ${minorCell(due, unit)}
         </tr>
       </tfoot>
     </table>
   </div>`;
+}
+
+/** Where the measure is money already, the amount says it. */
+function quantityText(quantity: string, measureUnit: string): Html {
+  if (measureUnit === "atoms") return html`<span class="dim">by price</span>`;
+  return html`${readable(quantity, 0)} <span class="unit">${measureUnit}</span>`;
 }
 
 function outcomesTable(outcomes: readonly OutcomeSummary[]): Html {
@@ -198,7 +196,7 @@ function outcomesTable(outcomes: readonly OutcomeSummary[]): Html {
                 <td>${tag(verdict ?? "pending")}</td>
                 <td class="n">${score ?? ""}</td>
                 <td>${reason ?? ""}</td>
-                <td>${occurredAt?.slice(0, 19) ?? ""}</td>
+                <td>${occurredAt === undefined ? "" : moment(occurredAt)}</td>
               </tr>`,
           )}
         </tbody>

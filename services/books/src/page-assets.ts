@@ -16,16 +16,17 @@ h1{font-size:1.15rem;letter-spacing:-.01em;margin:0;font-weight:650}
 h1 a{color:inherit;text-decoration:none}
 h1 small{color:var(--dim);font-weight:400;margin-left:.5rem}
 h2{font-size:.95rem;margin:2.4rem 0 .75rem;font-weight:620;display:flex;align-items:baseline;gap:.75rem}
-h2 small,.dim{color:var(--dim);font-weight:400;font-size:.85rem}
+h2.title{font-size:1.45rem;letter-spacing:-.015em;flex-wrap:wrap;margin:.6rem 0 0}
+h2 small,.dim{color:var(--dim);font-weight:400;font-size:.85rem;letter-spacing:0}
 dl.counters{display:flex;flex-wrap:wrap;gap:.4rem 2rem;margin:0 0 0 auto}
 dl.counters div{min-width:4.5rem}
 dl.counters dt{color:var(--dim);font-size:.72rem;text-transform:uppercase;letter-spacing:.06em}
 dl.counters dd{margin:0;font-size:1.25rem;font-weight:600;font-variant-numeric:tabular-nums;letter-spacing:-.01em}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow:hidden}
 .scroll{overflow-x:auto}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin-top:1.5rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin-top:1.5rem}
 .cards .card{padding:.9rem 1.1rem}
-.cards dt{color:var(--dim);font-size:.8rem}.cards dd{margin:.15rem 0 0;font-size:1.3rem;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.cards dt{color:var(--dim);font-size:.8rem}.cards dd{margin:.15rem 0 0;font-size:1.25rem;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 dl{margin:0}
 table{width:100%;border-collapse:collapse}
 th{font-size:.75rem;font-weight:550;color:var(--dim);text-align:left;padding:.6rem 1.1rem;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -35,9 +36,10 @@ tbody tr:hover{background:var(--soft)}
 tfoot td{border-top:1px solid var(--line);border-bottom:0;padding-top:.45rem;padding-bottom:.45rem}
 tfoot tr.total td{font-weight:650}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.minus{color:var(--minus)}
+.minus{color:var(--minus)}.zero{color:var(--dim);font-weight:400}
+.unit{color:var(--dim);font-weight:400;font-size:.8em}
 a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
-td.id,.id{overflow-wrap:anywhere}
+.id{overflow-wrap:anywhere}td.id{min-width:7rem}
 details{border-bottom:1px solid var(--line)}details:last-child{border-bottom:0}
 summary{display:grid;grid-template-columns:1.1rem minmax(0,4fr) minmax(0,5fr) minmax(9rem,3fr);gap:.75rem;align-items:baseline;padding:.6rem 1.1rem;cursor:pointer;list-style:none}
 summary::-webkit-details-marker{display:none}
@@ -50,12 +52,13 @@ ol.sum{margin:0;padding:.35rem 1.1rem 1rem 2.95rem;list-style:none;font:13px/1.6
 ol.sum li:last-child{border-top:1px solid var(--line);margin-top:.35rem;padding-top:.35rem;font-weight:600}
 .tag{display:inline-block;font-size:.75rem;line-height:1.4;padding:.05rem .5rem;border-radius:99px;background:var(--soft);color:var(--dim);white-space:nowrap}
 .tag.success,.tag.final{color:var(--accent)}.tag.failure{color:var(--minus)}
-.empty{padding:1.4rem 1.1rem;color:var(--dim)}
+.empty{margin:0;padding:1.1rem;color:var(--dim)}
 nav{margin-top:1.4rem;font-size:.9rem}
-nav a+a{margin-left:1rem}nav a[aria-current]{color:var(--ink);font-weight:600}
+nav a+a{margin-left:1rem}nav.back{font-size:.85rem}nav+.card{margin-top:.75rem}nav a[aria-current]{color:var(--ink);font-weight:600}
 button{font:inherit;font-size:.82rem;color:var(--accent);background:none;border:0;padding:0;cursor:pointer}
 footer{color:var(--dim);font-size:.82rem;padding:2.5rem 0 3rem}
-@media(max-width:40rem){summary{grid-template-columns:1.1rem minmax(0,1fr) auto}summary .why{display:none}dl.counters{margin-left:0}}
+@media(max-width:40rem){main,header>div{padding-left:1rem;padding-right:1rem}td,th{padding-left:.8rem;padding-right:.8rem}
+.cards{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}.cards .card{padding:.7rem .8rem}.cards dd{font-size:1.05rem}summary{grid-template-columns:1.1rem minmax(0,1fr) auto}summary .why{display:none}dl.counters{margin-left:0}}
 `;
 
 export const SCRIPT = `

@@ -15,13 +15,40 @@ export function accountLink(account: string, period?: string): Html {
   return html`<a href="/?${query.toString()}">${period ?? account}</a>`;
 }
 
-export function amountText(amount: string, unit?: string): Html {
-  const shown = unit === undefined ? amount : `${amount} ${unit}`;
-  return amount.startsWith("-") ? html`<span class="minus">${shown.replace("-", "−")}</span>` : html`${shown}`;
+/** An exact decimal as people read it: thousands apart, at least so many decimals, nothing rounded away. */
+export function readable(amount: string, places = 2): string {
+  const [whole = "0", decimals = ""] = amount.replace("-", "").split(".");
+  const shown = decimals.padEnd(places, "0");
+  return `${amount.startsWith("-") ? "−" : ""}${whole.replace(/\B(?=(\d{3})+$)/g, ",")}${shown === "" ? "" : `.${shown}`}`;
 }
 
-export function amountCell(amount: string, unit?: string): Html {
-  return html`<td class="n">${amountText(amount, unit)}</td>`;
+/** `places`: 0 for amounts that have their currency's decimals already. */
+export function amountText(amount: string, unit?: string, places?: number): Html {
+  const shown = html`${readable(amount, places)}${unit === undefined ? NOTHING : html` <span class="unit">${unit}</span>`}`;
+  if (amount.startsWith("-")) return html`<span class="minus">${shown}</span>`;
+  return /[1-9]/.test(amount) ? shown : html`<span class="zero">${shown}</span>`;
+}
+
+/** Amounts side by side, each with its name. */
+export function amountCards(unit: string, cards: readonly (readonly [label: string, amount: string])[]): Html {
+  return html`<dl class="cards">
+    ${cards.map(
+      ([label, amount]) =>
+        html`<div class="card">
+          <dt>${label}</dt>
+          <dd>${amountText(amount, unit)}</dd>
+        </div>`,
+    )}
+  </dl>`;
+}
+
+/** An instant to the second. */
+export function moment(instant: string): string {
+  return `${instant.slice(0, 10)} ${instant.slice(11, 19)}`;
+}
+
+export function amountCell(amount: string, unit?: string, places?: number): Html {
+  return html`<td class="n">${amountText(amount, unit, places)}</td>`;
 }
 
 export function tag(text: string): Html {

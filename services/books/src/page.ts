@@ -10,7 +10,7 @@ import type { PageQuery } from "@rerate/wire";
 import { html, NOTHING, trusted, type Html } from "./html.ts";
 import { accountPart } from "./page-account.ts";
 import { SCRIPT, STYLE } from "./page-assets.ts";
-import { accountLink, amountCell, entryDetails, whole } from "./page-parts.ts";
+import { accountLink, amountCards, amountCell, entryDetails, moment, whole } from "./page-parts.ts";
 
 export interface RenderedPage {
   readonly html: string;
@@ -67,8 +67,8 @@ function document(reader: Reader, ns: string, account: string | undefined, body:
         <main>
           ${body}
           <footer>
-            ${asOf.recordedAt === undefined ? "Nothing has been recorded yet." : `As of ${asOf.recordedAt}.`} Every amount here is
-            the fold of an append-only log. <a href="/docs">HTTP API</a>
+            ${asOf.recordedAt === undefined ? "Nothing has been recorded yet." : `As of ${moment(asOf.recordedAt)} UTC.`} Every
+            amount here is the fold of an append-only log. <a href="/docs">HTTP API</a>
           </footer>
         </main>
         ${trusted(`<script>${SCRIPT}</script>`)}
@@ -101,9 +101,12 @@ async function overview(reader: Reader, ns: string, now: string): Promise<Html> 
 }
 
 function unitCards({ unit, charged, refunded, bonus, net }: UnitAmounts): Html {
-  return html`<dl class="cards">
-    ${card(`charged, ${unit}`, charged)}${card("refunded", refunded)}${card("bonus", bonus)}${card("net", net)}
-  </dl>`;
+  return amountCards(unit, [
+    ["Charged", charged],
+    ["Refunded", refunded],
+    ["Bonus", bonus],
+    ["Net", net],
+  ]);
 }
 
 function accountsTable(reader: Reader, ns: string, accounts: Totals["accounts"], now: string): Html {
@@ -145,11 +148,4 @@ function accountRows({ account, facts, entries, units }: Totals["accounts"][numb
     </tr>`;
   });
   return html`${rows}`;
-}
-
-function card(label: string, value: string): Html {
-  return html`<div class="card">
-    <dt>${label}</dt>
-    <dd>${value}</dd>
-  </div>`;
 }
