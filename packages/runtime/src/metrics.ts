@@ -17,7 +17,7 @@ export interface MetricsRegistry {
 
 export function createMetrics(): MetricsRegistry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: "rerate_process_" });
+  collectDefaultMetrics({ register: registry, prefix: "rerate_" });
   const counters = new Map<string, Counter>();
   const gauges = new Map<string, Gauge>();
 

@@ -81,7 +81,7 @@ async function run(flags: Flags, config: Config): Promise<void> {
     else printResult(result);
     const wrong = result?.totals.some(({ equal }) => !equal) === true;
     if (flags.exit) await stop(wrong ? 1 : 0);
-    else if (!flags.json) printServing(url, config, standalone);
+    else if (!flags.json) printServing(url, config, { keyless: standalone.keyless, empty: flags.empty });
   } catch (error) {
     await lifecycle.stop();
     // What fails because everything is being stopped is no failure.

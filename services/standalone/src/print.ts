@@ -63,19 +63,23 @@ export function printResult(result: FirstRunResult | undefined): void {
   }
 }
 
-export function printServing(url: string, config: Config, { keyless }: { readonly keyless: boolean }): void {
+export function printServing(url: string, config: Config, serving: { readonly keyless: boolean; readonly empty: boolean }): void {
+  const { keyless, empty } = serving;
   process.stdout.write(`
 Rerate serves ${url}  (API: ${url}/docs${keyless ? "; no keys needed on loopback" : "; API keys are required"})
 Data: ${config.dataDirectory}  (reset: stop, then delete that directory)
 
 Try, in another terminal:
-  npx rerate usage send --account demo --model gpt-4o --input 812 --output 204 --id first
-  npx rerate signal send --account demo --outcome first --signal thumbs_down
-  npx rerate invoice demo
-
+${empty ? EMPTY : DEMO}
 Ctrl-C stops; the data stays.
 `);
 }
+
+const EMPTY = "  npx rerate account open --help\n";
+const DEMO = `  npx rerate usage send --account demo --model gpt-4o --input 812 --output 204 --id first
+  npx rerate signal send --account demo --outcome first --signal thumbs_down
+  npx rerate invoice demo
+`;
 
 /** The one JSON document of `--json`. */
 export function summaryOf(url: string, config: Config, result: FirstRunResult | undefined): object {

@@ -23,7 +23,7 @@ export function addAccountCommands(program: Command, act: Act): void {
     .option("--time-zone <name>", "where its billing periods begin and end (default: UTC)")
     .option("--wallet <name>", "the wallet that pays (default: the account's own name)")
     .option("--plan <id>", "assign this plan at once")
-    .option("--from <time>", "from when the plan counts (default: now)")
+    .option("--from <time>", "from when the plan counts (default: from the beginning)")
     .addHelpText("after", examples("account open acme --plan chat-gpt-4-turbo --from 2026-01-01T00:00:00Z"))
     .action(async (name: string, options: OpenOptions, command: Command) =>
       act(command, async ({ client, terminal }) => {
@@ -98,7 +98,10 @@ export function addAccountCommands(program: Command, act: Act): void {
   account
     .command("assign <account> <plan>")
     .description("put an account on a plan")
-    .option("--from <time>", "facts that occurred from here on are priced by it (default: now)")
+    .option(
+      "--from <time>",
+      "facts that occurred from here on are priced by it (default: a first plan from the beginning, another shortly from now)",
+    )
     .option("--hash <hash>", "one version of the plan (default: the version in force at each time)")
     .addHelpText("after", examples("account assign acme chat-gpt-4o --from 2026-12-01T00:00:00Z"))
     .action(async (name: string, plan: string, options: { readonly from?: string; readonly hash?: string }, command: Command) =>

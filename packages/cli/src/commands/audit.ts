@@ -261,7 +261,7 @@ function countsText({ counts, problems }: VerifyReport): string {
 
 function compareLines(report: CompareReport): string[] {
   return [
-    `${report.facts} facts under plan ${report.planId} instead of the recorded rules; ${report.differingFacts} would cost something else`,
+    `${report.facts} ${report.facts === 1 ? "fact" : "facts"} under plan ${report.planId} instead of the recorded rules; ${report.differingFacts} would cost something else`,
     ...table(["unit", "recorded", "compared", "difference"], report.totals.map(amounts)),
     "",
     ...accountLines(report),

@@ -15,7 +15,10 @@ export function addDocumentCommands(program: Command, act: Act): void {
   document
     .command("publish <file>")
     .description("publish a new immutable version of a YAML or JSON document")
-    .option("--effective-from <time>", "from when facts use this version (default: now)")
+    .option(
+      "--effective-from <time>",
+      "from when facts use this version (default: a first version from the beginning, another shortly from now)",
+    )
     .addHelpText("after", examples("document publish examples/plans/chat-gpt-4-turbo.yaml --effective-from 2026-01-01T00:00:00Z"))
     .action(async (file: string, options: { readonly effectiveFrom?: string }, command: Command) =>
       act(command, async ({ client, terminal }) => {

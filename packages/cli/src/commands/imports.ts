@@ -87,7 +87,10 @@ export function addImportCommands(program: Command, act: Act): void {
     .description("publish a public price catalogue (genai-prices JSON) as a price list")
     .option("--id <id>", "id of the price list", "genai-prices")
     .option("--source <text>", "where the catalogue comes from, and when")
-    .option("--effective-from <time>", "from when facts use it (default: now)")
+    .option(
+      "--effective-from <time>",
+      "from when facts use it (default: a first version from the beginning, another shortly from now)",
+    )
     .addHelpText("after", examples("import prices examples/data/prices_catalog_2026-08-21.json --id genai-prices"))
     .action(
       async (
