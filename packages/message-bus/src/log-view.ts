@@ -22,9 +22,7 @@ export interface LogView extends Feed {
 
 /** Events per page of the scan. */
 const PAGE = 1_000;
-/** A partition with fewer waiting messages is filled up: its consumer should find a full chunk, and the log's newest events in memory. */
-const FEW_WAITING = 1_000;
-/** Above so many waiting messages a dry partition waits until the others have caught up. */
+/** The scan runs ahead of the consumers, so that it finds the log's newest events in memory; it stops at so many waiting messages. */
 const MAX_WAITING = 8_000;
 /** From so many on, what feeds the log gives way. */
 const CROWDED = 4_000;
@@ -52,10 +50,10 @@ export function createLogView(topic: LogTopicOptions, log: LogReader, next: read
   }
 
   function wanted(): boolean {
-    return !scan.closed && !scan.atEnd && queues.some((queue) => queue.length() < FEW_WAITING) && waiting() < MAX_WAITING;
+    return !scan.closed && !scan.atEnd && waiting() < MAX_WAITING;
   }
 
-  /** Starts a scan soon, if a partition runs dry and the log goes on. */
+  /** Starts a scan soon, if there is room and the log goes on. */
   function request(): void {
     if (scan.running || !wanted()) return;
     scan.running = true;

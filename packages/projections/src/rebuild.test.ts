@@ -106,6 +106,30 @@ test("a projector catches up, follows, stops and goes on from its checkpoint", a
   expect(await verifyProjections(database, history)).toMatchObject({ kind: "equal" });
 });
 
+test("while the log grows fast, a projector collects once and then writes all of it together", async () => {
+  const history = await randomHistory(seeded(9), 1_500);
+  const database = memory();
+  const openLater = () =>
+    history.append("contract", "later", {
+      type: "AccountOpened",
+      data: { account: "later", timeZone: "UTC", currency: "USD", wallet: "later" },
+    });
+  const writtenBefore: number[] = [];
+  const projector = createProjector({
+    ...history,
+    database,
+    async collect() {
+      writtenBefore.push(projector.status().events);
+      await openLater();
+    },
+  });
+  projector.start();
+  await projector.caughtUp();
+  expect(writtenBefore).toEqual([0]);
+  expect(await verifyProjections(database, history)).toMatchObject({ kind: "equal" });
+  await projector.stop();
+});
+
 test("a projector that cannot read an event stops there, says why and keeps its tables", async () => {
   const history = await randomHistory(seeded(7), 20);
   const database = memory();
