@@ -65,21 +65,24 @@ export function printResult(result: FirstRunResult | undefined): void {
 
 export function printServing(url: string, config: Config, serving: { readonly keyless: boolean; readonly empty: boolean }): void {
   const { keyless, empty } = serving;
+  // The lines are to be copied: where the command line would look elsewhere, they say where.
+  const at = url === config.url ? "" : ` --url ${url}`;
   process.stdout.write(`
 Rerate serves ${url}  (API: ${url}/docs${keyless ? "; no keys needed on loopback" : "; API keys are required"})
 Data: ${config.dataDirectory}  (reset: stop, then delete that directory)
 
 Try, in another terminal:
-${empty ? EMPTY : DEMO}
+${(empty ? EMPTY : DEMO).map((words) => `  npx rerate ${words}${at}\n`).join("")}
 Ctrl-C stops; the data stays.
 `);
 }
 
-const EMPTY = "  npx rerate account open --help\n";
-const DEMO = `  npx rerate usage send --account demo --model gpt-4o --input 812 --output 204 --id first
-  npx rerate signal send --account demo --outcome first --signal thumbs_down
-  npx rerate invoice demo
-`;
+const EMPTY = ["account open --help"];
+const DEMO = [
+  "usage send --account demo --model gpt-4o --input 812 --output 204 --id first",
+  "signal send --account demo --outcome first --signal thumbs_down",
+  "invoice demo",
+];
 
 /** The one JSON document of `--json`. */
 export function summaryOf(url: string, config: Config, result: FirstRunResult | undefined): object {

@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { freePort, runStart, startProcess, type Finished, type StartedProcess } from "./started-process.ts";
+import { freePort, runRerate, runStart, startProcess, type Finished, type StartedProcess } from "./started-process.ts";
 import { audit, factName, factsInside, startTrial } from "./trial.ts";
 
 /** 19,366 requests of the trace and as many agent tasks as the bundled files have, each once. */
@@ -30,6 +30,13 @@ afterEach(async () => {
   running = [];
   rmSync(directory, { recursive: true, force: true });
 });
+
+/** One after the other. */
+async function inTurn<From, To>(list: readonly From[], act: (item: From) => Promise<To>): Promise<To[]> {
+  const results: To[] = [];
+  for (const item of list) results.push(await act(item));
+  return results;
+}
 
 const environment = (port: number | string = 0) => ({ RERATE_DATA: directory, RERATE_PORT: String(port) });
 
@@ -87,6 +94,14 @@ describe("the first start and those after it", () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
     expect((await fetch(url)).headers.get("content-type")).toContain("text/html");
 
+    // The three lines are to be copied: a charge, a refund, an invoice.
+    const [usage, signal, invoice] = await inTurn(said.match(/^ {2}npx rerate .+$/gm) ?? [], runRerate);
+    for (const finished of [usage, signal, invoice]) expect([finished?.code, finished?.err]).toEqual([0, ""]);
+    expect(usage?.out).toMatch(/812 input_tokens × 0\.0000025 USD = 0\.00203 USD[^]*charge|charge[^]*0\.00407 USD/);
+    expect(signal?.out).toMatch(/refund[^]*-0\.00407 USD/);
+    expect(invoice?.out).toMatch(/Invoice of demo[^]*chat-tokens[^]*0\.00407[^]*-0\.00407/);
+    expect((await runRerate(`npx rerate invoice nobody --url ${url}`)).code).toBe(4);
+
     // A start while one runs says so, with its address, and does no harm.
     const beside = await runStart([], environment());
     expect(beside.code).toBe(3);
@@ -102,11 +117,8 @@ describe("the first start and those after it", () => {
     serving.signal("SIGINT");
     const stopped = await serving.finished;
     expect([stopped.code, stopped.err]).toEqual([0, expect.stringContaining("npx -y pnpm@12 start")]);
-    expect((await importToTheEnd()).imported).toBe(0);
-  });
 
-  test("without cache.db the same answers come out", async () => {
-    await importToTheEnd();
+    // What can be built again may be thrown away: the answers are the same.
     rmSync(join(directory, "cache.db"));
     expect((await importToTheEnd()).imported).toBe(0);
     expect(await audit(directory)).toMatchObject({ ok: true, projections: "equal" });

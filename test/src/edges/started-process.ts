@@ -26,7 +26,11 @@ export interface StartedProcess {
 }
 
 export function startProcess(options: readonly string[], environment: Readonly<Record<string, string>>): StartedProcess {
-  const child = spawn(process.execPath, ["start.mjs", ...options], {
+  return runScript("start.mjs", options, environment);
+}
+
+function runScript(script: string, options: readonly string[], environment: Readonly<Record<string, string>>): StartedProcess {
+  const child = spawn(process.execPath, [script, ...options], {
     cwd: ROOT,
     env: { ...environment },
     stdio: ["ignore", "pipe", "pipe"],
@@ -64,6 +68,15 @@ export function startProcess(options: readonly string[], environment: Readonly<R
 /** Runs the start command to its end. */
 export async function runStart(options: readonly string[], environment: Readonly<Record<string, string>>): Promise<Finished> {
   return startProcess(options, environment).finished;
+}
+
+/** Runs a line that people are told to copy, such as `npx rerate invoice demo`, with an empty environment. */
+export async function runRerate(line: string): Promise<Finished> {
+  const words = line
+    .trim()
+    .replace(/^npx rerate /, "")
+    .split(/\s+/);
+  return runScript("packages/cli/rerate.mjs", words, {}).finished;
 }
 
 /** A port that was free a moment ago. */

@@ -17,6 +17,7 @@ export function addKeyCommands(program: Command, act: Act): void {
     .requiredOption("--role <role>", ROLES.join(", "), roleOf)
     .requiredOption("--label <text>", "for people; not secret")
     .option("--account <name>", "for read-account keys")
+    .option("--namespace <name>", "the books it opens; other ones than yours only on a server without keys")
     .addHelpText(
       "after",
       examples(
@@ -24,12 +25,16 @@ export function addKeyCommands(program: Command, act: Act): void {
         "keys create --role read-account --account acme --label portal",
       ),
     )
-    .action(async (options: { readonly role: Role; readonly label: string; readonly account?: string }, command: Command) =>
-      act(command, async ({ client, terminal }) => {
-        const read = await client.createKey(options);
-        terminal.result(read, () => [read.key, `This is shown once. Key ${read.id}, role ${read.role}.`]);
-        return undefined;
-      }),
+    .action(
+      async (
+        options: { readonly role: Role; readonly label: string; readonly account?: string; readonly namespace?: string },
+        command: Command,
+      ) =>
+        act(command, async ({ client, terminal }) => {
+          const read = await client.createKey(options);
+          terminal.result(read, () => [read.key, `This is shown once. Key ${read.id}, role ${read.role}.`]);
+          return undefined;
+        }),
     );
 
   keys
