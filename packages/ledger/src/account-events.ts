@@ -42,12 +42,13 @@ export interface RulesBound {
   readonly contractRevision: number;
 }
 
-/** Rules that would have changed the price of facts already recorded: not bound. A rebill is what changes history. */
-export interface RulesRefused {
-  /** Start and plan of the refused segment in one text. */
+/**
+ * Rules that would have changed the price of facts already recorded: not bound. A rebill is what changes history. Facts that the
+ * bound rules cannot price at all are priced by them, so a published price fills a gap also on a busy account.
+ */
+export interface RulesRefused extends RulesBound {
+  /** Start and documents of the refused segment in one text. */
   readonly segment: string;
-  readonly from: Instant;
-  readonly plan: string;
   readonly latestFactAt: Instant;
 }
 

@@ -139,6 +139,36 @@ describe("settlement", () => {
     expect(new Set(entriesOf(account.events).map(({ item }) => item))).toEqual(new Set(["chat"]));
   });
 
+  test("rules that come late count from then on, and price earlier facts only where there was no price", () => {
+    const dear = { ...PER_TOKEN, items: [{ ...PER_TOKEN.items[0], prices: { input: "6", output: "30" } }] };
+    const images = {
+      ...dear,
+      items: [...dear.items, { id: "images", model: "per-request", price: "0.04", when: { types: ["image"] } }],
+    };
+    const account = book({ p: PER_TOKEN, q: images }, [["2026-01-01T00:00:00Z", "p"]]);
+    const million = { quantities: { input_tokens: "1000000", output_tokens: "0" } };
+    account.when(usage("r1", million), NOW);
+    const image = usage("image", { type: "image" });
+    expect(account.when(image, NOW)).toMatchObject({ kind: "park", reason: "no-charge-item" });
+    account.reassign([["2026-01-01T00:00:00Z", "q"]]);
+    expect(account.when(image, NOW).kind).toBe("record");
+    account.when(usage("r2", million), NOW);
+    account.when(usage("r3", { ...million, occurredAt: instant("2026-03-02T00:00:00Z") }), NOW);
+    account.restart();
+    account.when(
+      usage("r4", { type: "image", corrects: { source: "app", id: "image" }, revision: 1, quantities: { requests: "1" } }),
+      NOW,
+    );
+    expect(entriesOf(account.events).map(({ item, atoms }) => [item, formatAmount(BigInt(atoms))])).toEqual([
+      ["chat", "3"],
+      ["images", "0.04"],
+      ["chat", "3"],
+      ["chat", "6"],
+    ]);
+    expect(account.events.filter(({ type }) => type === "RulesRefused")).toHaveLength(1);
+    expect(account.events.filter(({ type }) => type === "RulesBound")).toHaveLength(2);
+  });
+
   test("a downward correction on tiers gives back exactly what the whole costs less", () => {
     const { when, events } = book({ p: GRADUATED }, [["2026-01-01T00:00:00Z", "p"]]);
     when(usage("a", { quantities: { requests: "8" } }), NOW);

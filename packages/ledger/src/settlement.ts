@@ -6,17 +6,18 @@
  * `occurredAt`; a new binding is recorded before the first fact that uses it.
  */
 import type { Instant } from "@rerate/money";
-import type { AccountEvent, RulesBound } from "./account-events.ts";
+import type { AccountEvent } from "./account-events.ts";
 import type { Decider, Decision, EventKey, History, Needs, Recorded } from "./decider.ts";
 import type { CostAccepted, FactMessage, ImportCommand, OutcomeDecidedMessage, UsageAccepted } from "./messages.ts";
-import { sameRules, type RulesSegment } from "./catalogue.ts";
+import type { RulesSegment } from "./catalogue.ts";
 import { costNeeds, recordCost } from "./settlement/costs.ts";
 import { Draft, type SettlementContext } from "./settlement/draft.ts";
 import { recordUsage, usageNeeds } from "./settlement/facts.ts";
 import { factKey, headKey, identityKey, importKey, parkedKey, revisionKey, tagOf } from "./settlement/keys.ts";
 import { park } from "./settlement/park.ts";
 import { closePeriod, openDeadlines, openFirstPeriods, type ClosePeriod, type ExpireImport } from "./settlement/periods.ts";
-import { evolve, initialState, revive, rulesAt, snapshot, type AccountState } from "./settlement/state.ts";
+import { bindTimeline } from "./settlement/rules.ts";
+import { evolve, initialState, revive, snapshot, type AccountState } from "./settlement/state.ts";
 import { linkOf, storyKeys } from "./settlement/story.ts";
 import { applyVerdict } from "./settlement/verdicts.ts";
 import { parseStreamName } from "./stream-name.ts";
@@ -105,53 +106,15 @@ function unknownAccount(
   return park(state, message, history, "unknown-account", `account "${message.account}" is not open, or has no plan yet`);
 }
 
-/** A draft that begins with what the stream must bind first: segments of the account's timeline that it has not bound yet. */
+/** A draft that begins with what the stream must bind first: the account's timeline, where the stream has not bound it yet. */
 function draftWithRules(state: AccountState, context: SettlementContext, at: Recorded): Draft {
   const draft = new Draft(state, at, context);
   const { ns, name } = ownerOf(state);
   const timeline = context.timeline(ns, name);
   if (timeline === undefined || SEEN.get(state) === timeline) return draft;
-  const first = timeline.findIndex((segment, index) => !isBound(state, segment, index));
-  // All bound, but more than that: binding the last segment again takes back what was planned after it.
-  const from = first >= 0 ? first : timeline.length < state.rules.length ? timeline.length - 1 : timeline.length;
-  for (const segment of timeline.slice(Math.max(from, 0))) bindSegment(draft, segment);
+  bindTimeline(draft, timeline, SETTLEMENT_REVISION);
   if (draft.events.length === 0) SEEN.set(state, timeline);
   return draft;
-}
-
-/** Rules change nothing that is recorded already: a segment that would is refused, once, and left to a rebill. */
-function bindSegment(draft: Draft, segment: RulesSegment): void {
-  const { latestFactAt, refusedRules } = draft.state;
-  if (latestFactAt === undefined || segment.from > latestFactAt) {
-    draft.bind(boundRules(segment));
-    return;
-  }
-  const inForce = rulesAt(draft.rules, segment.from);
-  if (inForce !== undefined && sameRules(inForce, segment)) return;
-  const name = `${segment.from} ${segment.plan} ${JSON.stringify(segment.priceLists)} ${segment.outcomeDefinition ?? ""}`;
-  if (refusedRules.has(name)) return;
-  draft.add({ type: "RulesRefused", data: { segment: name, from: segment.from, plan: segment.plan, latestFactAt } });
-}
-
-function isBound(state: AccountState, segment: RulesSegment, index: number): boolean {
-  const bound = state.rules[index];
-  return bound !== undefined && bound.from === segment.from && sameRules(bound, segment);
-}
-
-function boundRules(segment: RulesSegment): RulesBound {
-  const { from, plan, planId, priceLists, outcomeDefinition, timeZone, currency, wallet, contractRevision } = segment;
-  return {
-    from,
-    plan,
-    planId,
-    priceLists,
-    ...(outcomeDefinition === undefined ? {} : { outcomeDefinition }),
-    decider: SETTLEMENT_REVISION,
-    timeZone,
-    currency,
-    wallet,
-    contractRevision,
-  };
 }
 
 /** The timeline that a state has been checked against: looking again is only needed when the catalogue has changed. */

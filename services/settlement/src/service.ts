@@ -10,6 +10,7 @@ import {
   outcomeDecidedTopic,
   ownerOfKey,
   parkedNoteOf,
+  partitionKey,
   settlement,
   streamName,
   usageRecordedTopic,
@@ -98,11 +99,29 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
     for (let mended = 1; mended > 0;) ({ mended } = await worker.retryParked(which));
   }
 
-  /** What a crash kept from being retried, or a worker that was behind has parked since: accounts that are open by now. */
+  /** The timelines under which parked facts were tried last, by account. */
+  const tried = new Map<string, ReturnType<Catalogue["timeline"]>>();
+
+  /**
+   * Tries again what waits for rules: facts of accounts that are open by now (a crash may have kept them from being retried), and
+   * facts without a price whose account's rules have changed.
+   */
   async function sweep(): Promise<void> {
-    const waiting = await options.bus.parked.list({ service: "settlement", reason: "unknown-account", limit: 1_000 });
-    const ids = waiting.filter(({ ns, account }) => (catalogue.timeline(ns, account)?.length ?? 0) > 0).map(({ id }) => id);
+    const ids: string[] = [];
+    const changed = new Map<string, ReturnType<Catalogue["timeline"]>>();
+    for (const reason of MENDED_BY_RULES) {
+      for (const { id, ns, account } of await options.bus.parked.list({ service: "settlement", reason, limit: 1_000 })) {
+        const timeline = catalogue.timeline(ns, account);
+        if (timeline === undefined || timeline.length === 0) continue;
+        const key = partitionKey(ns, account);
+        if (reason !== "unknown-account" && tried.get(key) === timeline) continue;
+        changed.set(key, timeline);
+        ids.push(id);
+      }
+    }
     if (ids.length > 0) await worker.retryParked({ ids });
+    if (tried.size > MOST_TRIED) tried.clear();
+    for (const [key, timeline] of changed) tried.set(key, timeline);
   }
 
   let stopped = false;
@@ -129,3 +148,5 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
 }
 
 const SWEEP_EVERY_MS = 60_000;
+const MENDED_BY_RULES = ["unknown-account", "no-rules", "missing-price", "unknown-model", "no-charge-item"];
+const MOST_TRIED = 10_000;

@@ -109,7 +109,7 @@ describe("facts that cannot be recorded are kept with bytes and reason, and go o
     expect(await sender.net("models")).toBe(parseAmount("0.002") + parseAmount("0.005") + parseAmount("0.002"));
   });
 
-  test("a price for a time that has recorded facts behind it changes nothing recorded: the fact stays parked", async () => {
+  test("a price for a time that has recorded facts behind it changes nothing recorded, and prices only what had no price", async () => {
     const client = trial.client();
     await sender.open("busy");
     await sender.send({ id: "u1", subject: "busy", time: "2026-08-01T12:00:00Z", data: { ...GOOD, model: "newest" } });
@@ -121,8 +121,9 @@ describe("facts that cannot be recorded are kept with bytes and reason, and go o
       effectiveFrom: "2026-08-01T00:00:00Z",
     });
     const { parked: found } = await sender.parked({ account: "busy" });
-    expect((await client.retryParked(found[0]?.id ?? "")).status).toBe("parked");
-    expect(await sender.net("busy")).toBe(billed);
+    expect((await client.retryParked(found[0]?.id ?? "")).status).toBe("recorded");
+    await trial.settled();
+    expect(await sender.net("busy")).toBe(billed + 1_500n * 9_000n);
     // Back to plain prices for what follows.
     await client.publishDocument(priceList(KNOWN_MODEL + NEW_MODEL), { effectiveFrom: "2026-08-06T00:00:00Z" });
   });

@@ -6,12 +6,12 @@
  */
 import { formatFraction, plus, type Fraction, type Instant } from "@rerate/money";
 import { nextPeriod, periodOf, type CompiledPlan, type Period } from "@rerate/pricing";
-import type { AccountEvent, Entry, EntryRole, RulesBound, RulesUsed, WalletNumbers } from "../account-events.ts";
+import type { AccountEvent, Entry, EntryRole, RulesBound, RulesRefused, RulesUsed, WalletNumbers } from "../account-events.ts";
 import type { RulesSegment } from "../catalogue.ts";
 import type { Recorded } from "../decider.ts";
 import type { EntryKind } from "../messages.ts";
 import { accumulatorKey, EMPTY_ACCUMULATOR, stepOf, type Accumulator, type AccumulatorPlace } from "./accumulator.ts";
-import { lateUntil, withBinding, type AccountState, type BoundRules, type PeriodState } from "./state.ts";
+import { lateUntil, withBinding, type AccountState, type BoundRules, type PeriodState, type RefusedRules } from "./state.ts";
 
 /** Documents and contracts, as far as the service knows them. */
 export interface SettlementContext {
@@ -46,6 +46,7 @@ export class Draft {
   readonly at: Recorded;
   readonly context: SettlementContext;
   #rules: readonly BoundRules[];
+  #refused: readonly RefusedRules[];
   #lastEntry: number;
   // Made when they are first written to: a draft lives for one message, and most need only some of them.
   #accumulators: Map<string, Accumulator> | undefined;
@@ -58,6 +59,7 @@ export class Draft {
     this.at = at;
     this.context = context;
     this.#rules = state.rules;
+    this.#refused = state.refused;
     this.#lastEntry = state.lastEntry;
     this.#published = state.published;
   }
@@ -74,6 +76,16 @@ export class Draft {
   /** The bindings of the stream, with those that this draft adds. */
   get rules(): readonly BoundRules[] {
     return this.#rules;
+  }
+
+  /** Rules that price only what the bound ones cannot, in the order of their refusal. */
+  get refused(): readonly RefusedRules[] {
+    return this.#refused;
+  }
+
+  refuse(rules: RulesRefused): void {
+    this.#refused = [...this.#refused, { ...rules, revision: this.nextRevision }];
+    this.add({ type: "RulesRefused", data: rules });
   }
 
   bind(rules: RulesBound): void {

@@ -2,6 +2,7 @@
  * Usage facts and their corrections: recorded once each, priced by the content of the highest revision, whatever the order of
  * arrival.
  */
+import type { Instant } from "@rerate/money";
 import type { AccountEvent, Entry, UsageContent, UsageRecorded } from "../account-events.ts";
 import type { Decision, History } from "../decider.ts";
 import type { Identity, UsageAccepted } from "../messages.ts";
@@ -9,7 +10,8 @@ import { rulesUsed, type Draft } from "./draft.ts";
 import { factKey, headKey, identityKey, parkedKey, revisionKey } from "./keys.ts";
 import { duplicateOrConflict, park } from "./park.ts";
 import { adjustLate } from "./periods.ts";
-import { bookChange, bookMeasures, measuresOf } from "./rate.ts";
+import { bookChange, bookMeasures, measuresOf, type Unrated } from "./rate.ts";
+import { gapRules, rulesBoundAt, type PlanInForce } from "./rules.ts";
 import { rulesAt, type BoundRules } from "./state.ts";
 import { settle, storyPosting } from "./settle.ts";
 import { highestWaiting, waitForOriginal } from "./waiting.ts";
@@ -28,19 +30,17 @@ export function recordUsage(draft: Draft, message: UsageAccepted, history: Histo
 
 function recordOriginal(draft: Draft, message: UsageAccepted, history: History<AccountEvent>): Outcome {
   const { state } = draft;
-  const rules = rulesAt(draft.rules, message.occurredAt);
-  if (rules === undefined) return park(draft.state, message, history, "no-rules", `no plan is in force at ${message.occurredAt}`);
-  const plan = draft.context.plan(rules.plan, rules.priceLists);
-  if (plan === undefined) return { kind: "wait", reason: `plan ${rules.plan} is not known here yet` };
   const waiting = highestWaiting(draft, message, "usage");
   const corrected =
     waiting === undefined ? undefined : { revision: waiting.revision, by: waiting.by, content: waiting.body.content };
   const content = contentOf(message);
-  const measures = measuresOf(plan, corrected?.content ?? content, message.occurredAt);
-  if ("kind" in measures) return park(draft.state, message, history, measures.reason, measures.detail);
+  const priced = priceable(draft, corrected?.content ?? content, message.occurredAt);
+  if (priced.kind === "wait") return priced;
+  if (priced.kind === "unrated") return park(state, message, history, priced.reason, priced.detail);
+  const { rules, plan, measures } = priced;
   const posting = draft.postingFor(rules, plan, message.occurredAt);
   if (posting === undefined)
-    return park(draft.state, message, history, "late-limit", "its period closed longer ago than the plan's late limit");
+    return park(state, message, history, "late-limit", "its period closed longer ago than the plan's late limit");
 
   const outcome: Identity = { source: message.source, id: message.outcome ?? message.id };
   const before = state.outcomesAreShared || message.outcome !== undefined ? storyOf(outcome, history) : NEW_STORY;
@@ -69,6 +69,33 @@ function recordOriginal(draft: Draft, message: UsageAccepted, history: History<A
   draft.add({ type: "UsageRecorded", data: { ...data, entries, ...(wallets === undefined ? {} : { wallets }) } });
   if (story !== undefined) applyWaitingVerdict(draft, outcome, withEntries(story, entries.slice(booked.length)), entries);
   return { kind: "record", events: draft.events, answer: { status: "recorded" } };
+}
+
+interface Priceable extends PlanInForce {
+  readonly kind: "priceable";
+  readonly measures: Exclude<ReturnType<typeof measuresOf>, Unrated>;
+}
+
+/** The rules that price a content: those bound for its time; where they have no price, refused ones that have. */
+function priceable(
+  draft: Draft,
+  content: UsageContent,
+  occurredAt: Instant,
+): Priceable | Unrated | { readonly kind: "wait"; readonly reason: string } {
+  const rules = rulesAt(draft.rules, occurredAt);
+  let unrated: Unrated = { kind: "unrated", reason: "no-rules", detail: `no plan is in force at ${occurredAt}` };
+  if (rules !== undefined) {
+    const plan = draft.context.plan(rules.plan, rules.priceLists);
+    if (plan === undefined) return { kind: "wait", reason: `plan ${rules.plan} is not known here yet` };
+    const measures = measuresOf(plan, content, occurredAt);
+    if (!("kind" in measures)) return { kind: "priceable", rules, plan, measures };
+    unrated = measures;
+  }
+  for (const gap of gapRules(draft, occurredAt)) {
+    const measures = measuresOf(gap.plan, content, occurredAt);
+    if (!("kind" in measures)) return { kind: "priceable", ...gap, measures };
+  }
+  return unrated;
 }
 
 /** Settles a story again after a request was added or corrected. Nothing to do without a verdict, or beyond the late limit. */
@@ -136,7 +163,7 @@ function correctUsage(draft: Draft, message: UsageAccepted, corrects: Identity, 
   const story = storyOf(outcome, history);
   const fact = story.facts.find(({ identity }) => identityKey(identity) === identityKey(corrects));
   if (fact === undefined) throw new Error(`the story of ${outcome.source} ${outcome.id} lacks ${corrects.id}`);
-  const rules = rulesAt(draft.rules, data.occurredAt);
+  const rules = rulesBoundAt(draft, data.rules.bound);
   const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
   if (rules === undefined || plan === undefined)
     return { kind: "wait", reason: "the plan of the corrected fact is not known here yet" };

@@ -21,6 +21,11 @@ export interface BoundRules extends RulesBound {
   readonly revision: number;
 }
 
+/** Rules that price only what the bound ones cannot. */
+export interface RefusedRules extends BoundRules {
+  readonly segment: string;
+}
+
 export interface PeriodState {
   readonly start: Instant;
   readonly end: Instant;
@@ -35,7 +40,7 @@ export interface PeriodState {
 export interface AccountState {
   readonly stream: string;
   rules: readonly BoundRules[];
-  readonly refusedRules: Set<string>;
+  refused: readonly RefusedRules[];
   readonly periods: Map<string, PeriodState>;
   readonly accumulators: Map<string, Accumulator>;
   lastEntry: number;
@@ -60,7 +65,7 @@ export function initialState(stream: string): AccountState {
   return {
     stream,
     rules: [],
-    refusedRules: new Set(),
+    refused: [],
     periods: new Map(),
     accumulators: new Map(),
     lastEntry: 0,
@@ -98,7 +103,7 @@ export function evolve(state: AccountState, event: AccountEvent, recorded: Recor
       state.rules = withBinding(state.rules, { ...event.data, revision: recorded.revision });
       return state;
     case "RulesRefused":
-      state.refusedRules.add(event.data.segment);
+      state.refused = [...state.refused, { ...event.data, revision: recorded.revision }];
       return state;
     case "UsageRecorded": {
       const { data } = event;
@@ -248,7 +253,6 @@ export function lateUntil(period: PeriodState, lateLimitNanos: bigint): Instant 
 export function snapshot(state: AccountState): string {
   return JSON.stringify({
     ...state,
-    refusedRules: [...state.refusedRules],
     periods: [...state.periods].map(([key, period]) => [
       key,
       { ...period, charged: texts(period.charged), adjusted: texts(period.adjusted) },
@@ -270,7 +274,7 @@ export function snapshot(state: AccountState): string {
 
 export function revive(text: string): AccountState {
   const json = JSON.parse(text) as SnapshotForm;
-  const { rules, lastEntry, published, latestFactAt, outcomesAreShared, anyParked, heldUntil } = json;
+  const { rules, refused, lastEntry, published, latestFactAt, outcomesAreShared, anyParked, heldUntil } = json;
   return {
     stream: json.stream,
     rules,
@@ -280,7 +284,7 @@ export function revive(text: string): AccountState {
     outcomesAreShared,
     anyParked,
     heldUntil,
-    refusedRules: new Set(json.refusedRules),
+    refused,
     periods: new Map(
       json.periods.map(([key, period]) => [key, { ...period, charged: atoms(period.charged), adjusted: atoms(period.adjusted) }]),
     ),
@@ -307,9 +311,8 @@ type Pairs<T> = readonly (readonly [string, T])[];
 
 interface SnapshotForm extends Pick<
   AccountState,
-  "stream" | "rules" | "lastEntry" | "published" | "outcomesAreShared" | "anyParked" | "latestFactAt" | "heldUntil"
+  "stream" | "rules" | "refused" | "lastEntry" | "published" | "outcomesAreShared" | "anyParked" | "latestFactAt" | "heldUntil"
 > {
-  readonly refusedRules: readonly string[];
   readonly periods: Pairs<
     Omit<PeriodState, "charged" | "adjusted"> & { readonly charged: Pairs<string>; readonly adjusted: Pairs<string> }
   >;
