@@ -57,23 +57,19 @@ export function openRawCeiling(directory: string, sample: readonly NewEvent[]): 
 }
 
 /** The last events that a ledger has stored, as text, for the raw ceiling to append again. Read beside the running server. */
-export async function sampleEvents(dataDirectory: string, atLeast: number): Promise<readonly NewEvent[]> {
+export async function sampleEvents(dataDirectory: string, count: number): Promise<readonly NewEvent[]> {
   const { eventStore, close } = openLogReadOnly(dataDirectory);
   try {
-    return await newestEvents(eventStore, atLeast);
+    return await newestEvents(eventStore, count);
   } finally {
     await close();
   }
 }
 
-async function newestEvents(eventStore: EventStore, atLeast: number): Promise<readonly NewEvent[]> {
-  let sample: NewEvent[] = [];
-  let after: string | undefined;
-  for (;;) {
-    const page = await eventStore.readAll({ after, maxCount: 5_000 });
-    sample.push(...page.events.map(({ type, data, metadata }) => ({ type, data, metadata })));
-    sample = sample.slice(-atLeast);
-    if (page.end) return sample;
-    after = page.next;
-  }
+async function newestEvents(eventStore: EventStore, count: number): Promise<readonly NewEvent[]> {
+  // A page of streams that nobody has is empty and says where the log ends; local positions are event numbers.
+  const { next = "0" } = await eventStore.readAll({ prefixes: ["none-"], maxCount: 1 });
+  const after = String(Math.max(0, Number(next) - count));
+  const { events } = await eventStore.readAll({ after, maxCount: count });
+  return events.map(({ type, data, metadata }) => ({ type, data, metadata }));
 }
