@@ -43,8 +43,10 @@ function measureOf(item: PoolItem, { model, quantities }: OracleContent): Omit<O
   switch (item.model) {
     case "tokens": {
       const prices = item.byModel[model ?? ""];
-      const { input_tokens: input, cached_input_tokens: cached = "0", output_tokens: output } = quantities;
-      if (prices === undefined || input === undefined || output === undefined) return undefined;
+      const { input_tokens: input = "0", cached_input_tokens: cached = "0", output_tokens: output = "0" } = quantities;
+      // One side is enough (an embedding has no output), but a part needs the whole that it is part of.
+      const sides = [quantities["input_tokens"], quantities["output_tokens"]].filter((side) => side !== undefined);
+      if (prices === undefined || sides.length === 0 || Number(cached) > Number(input)) return undefined;
       const fresh = minus(rational(input), rational(cached));
       const parts: readonly (readonly [Rational, string])[] = [
         [fresh, prices.input],
