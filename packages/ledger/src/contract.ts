@@ -106,12 +106,18 @@ function refuse(reason: ParkReason, detail: string): Decision<ContractEvent> {
 }
 
 function isTimeZone(name: string): boolean {
+  if (KNOWN_ZONES.has(name)) return true;
   try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "" && name !== "";
+    if (new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone === "" || name === "") return false;
   } catch {
     return false;
   }
+  KNOWN_ZONES.add(name);
+  return true;
 }
+
+/** Zones that were found valid: asking takes longer than opening the account. There are a few hundred. */
+const KNOWN_ZONES = new Set<string>();
 
 function isUnit(name: string): boolean {
   return isCurrency(name) || /^[A-Za-z][A-Za-z0-9_.-]{0,31}$/.test(name);
