@@ -67,6 +67,8 @@ describe("compare", () => {
     const report = await compare({ eventStore: ledger.eventStore, plan: plan(other), accounts: ["beta"] });
     expect(report.unpriced).toMatchObject({ count: 1, reasons: { "no-charge-item": 1 } });
     expect(report.accounts).toHaveLength(1);
+    const begins = await compare({ eventStore: ledger.eventStore, plan: plan(other), accounts: ["be*", "nobody*"] });
+    expect(begins.accounts).toEqual(report.accounts);
   });
 
   test("periods that only the other plan has close when they fall due", async () => {

@@ -26,7 +26,7 @@ export interface CompareOptions {
   readonly plan: PlanDocument;
   /** By the names that the plan uses. Names that are missing here are taken from the log, in their latest version. */
   readonly priceLists?: Readonly<Record<string, PriceListDocument>>;
-  /** Only these accounts. Default: all. */
+  /** Only these accounts; a `*` at the end stands for any rest of a name. Default: all. */
   readonly accounts?: readonly string[];
   /** Namespace of the accounts. Default: all. */
   readonly ns?: string;
@@ -138,7 +138,13 @@ export async function compare(options: CompareOptions): Promise<CompareReport> {
 
 function isWanted(stream: string, { accounts, ns }: CompareOptions): boolean {
   const parts = parseStreamName(stream);
-  return (ns === undefined || parts.ns === ns) && (accounts === undefined || accounts.includes(parts.name));
+  return (
+    (ns === undefined || parts.ns === ns) && (accounts === undefined || accounts.some((account) => isNamed(parts.name, account)))
+  );
+}
+
+function isNamed(name: string, pattern: string): boolean {
+  return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
 function planOf(

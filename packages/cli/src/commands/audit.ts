@@ -61,12 +61,16 @@ export function addAuditCommands(program: Command, act: Act): void {
     )
     .requiredOption("--plan <file>", "the other plan, YAML or JSON")
     .option("--prices <file>", "a price list that it uses (default: the published one); repeatable", collect)
-    .option("--account <name>", "only this account; repeatable", collect)
+    .option("--account <name>", "only this account; `azure-*` for all that begin so; repeatable", collect)
     .option("--largest <n>", "explain so many of the largest differences", whole, 5)
     .option("--log <place>", LOG_HELP)
     .addHelpText(
       "after",
-      examples("compare --plan examples/plans/chat-gpt-4o-mini.yaml", "compare --plan plan.yaml --account acme --largest 20"),
+      examples(
+        "compare --plan examples/plans/chat-gpt-4o-mini.yaml",
+        "compare --plan examples/plans/chat-gpt-4o-mini.yaml --account 'azure-*'",
+        "compare --plan plan.yaml --account acme --largest 20",
+      ),
     )
     .action(
       async (
