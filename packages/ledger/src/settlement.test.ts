@@ -338,6 +338,55 @@ describe("verdicts", () => {
   });
 });
 
+describe("a fact that refused rules have priced", () => {
+  test("is settled and corrected under those rules, also where nothing was bound for its time", () => {
+    const judged = {
+      kind: "plan",
+      id: "judged",
+      title: "Judged",
+      currency: "USD",
+      items: [{ id: "call", model: "per-request", price: "2", when: { types: ["llm.completion"] } }],
+      outcome: { id: "answer", definition: "user-answer", price: "0.50" },
+      quality: { id: "quality", base: "average", refund: { below: "0.5", share: "1" } },
+    };
+    const account = book({ p: PER_TOKEN, q: judged }, [["2026-03-05T00:00:00Z", "p"]]);
+    const tokens = { quantities: { input_tokens: "1", output_tokens: "0" } };
+    account.when(usage("later", { ...tokens, occurredAt: instant("2026-03-06T00:00:00Z") }), NOW);
+    const early = usage("early");
+    expect(account.when(early, NOW)).toMatchObject({ kind: "park", reason: "no-rules" });
+    account.reassign([["2026-01-01T00:00:00Z", "q"]]);
+    expect(account.when(early, NOW).kind).toBe("record");
+    const decision = account.when(
+      {
+        kind: "outcome-decided",
+        ns: "default",
+        account: "acme",
+        sourceStream: streamName("outcome", "default", "acme"),
+        sourceRevision: 1,
+        number: 1,
+        outcome: { source: "app", id: "early" },
+        verdict: "success",
+        score: "0",
+        reason: "test",
+        verdictRevision: 1,
+        definition: "definition",
+        decidedAt: NOW,
+      },
+      NOW,
+    );
+    expect(decision.kind).toBe("record");
+    account.when(usage("again", { corrects: { source: "app", id: "early" }, revision: 1, quantities: { requests: "3" } }), NOW);
+    const own = entriesOf(account.events).filter(({ item }) => item !== "chat");
+    expect(own.map(({ kind, item, atoms }) => [kind, item, formatAmount(BigInt(atoms))])).toEqual([
+      ["charge", "call", "2"],
+      ["charge", "answer", "0.5"],
+      ["refund", "quality", "-2"],
+      ["correction", "call", "4"],
+      ["refund", "quality", "-4"],
+    ]);
+  });
+});
+
 describe("quality under an average base", () => {
   test("refunds follow the average price, and an excellent score earns a share of the outcome's own charge", () => {
     const plan = {

@@ -102,7 +102,7 @@ function priceable(
 function resettle(draft: Draft, story: Story): Entry[] {
   const binding = bindingFact(story);
   if (binding === undefined || story.verdict === undefined) return [];
-  const rules = rulesAt(draft.rules, binding.occurredAt);
+  const rules = rulesBoundAt(draft, binding.bound);
   const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
   if (rules === undefined || plan === undefined) return [];
   const posting = storyPosting(draft, rules, plan, story);
@@ -115,7 +115,7 @@ function applyWaitingVerdict(draft: Draft, outcome: Identity, story: Story, befo
   if (waiting === undefined) return;
   const judged: Story = { ...story, verdict: waiting };
   const binding = bindingFact(judged);
-  const rules = binding === undefined ? undefined : rulesAt(draft.rules, binding.occurredAt);
+  const rules = binding === undefined ? undefined : rulesBoundAt(draft, binding.bound);
   const settled = resettle(draft, judged);
   const entries = [...settled, ...adjustLate(draft, settled, before)];
   const wallets = rules === undefined ? undefined : draft.walletNumbers(entries, rules.wallet);

@@ -60,7 +60,7 @@ function postedElsewhere(posting: Posting): { postedIn: string } | Record<string
 
 /** The outcome policy whose price terms an accumulator bears: an earlier binding may have had other terms. */
 function outcomeOf(draft: Draft, place: AccumulatorPlace): CompiledOutcome | undefined {
-  for (const rules of draft.rules) {
+  for (const rules of [...draft.rules, ...draft.refused]) {
     const plan = draft.context.plan(rules.plan, rules.priceLists);
     if (plan?.outcome?.item.id === place.item && plan.outcome.version === place.version) return plan.outcome;
   }

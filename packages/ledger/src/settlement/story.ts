@@ -18,6 +18,8 @@ export interface StoryFact {
   readonly content: UsageContent;
   /** Revision of the content in force: 0 for the original. */
   readonly revision: number;
+  /** Revision of the binding whose rules priced it: what settles and corrects it too. */
+  readonly bound: number;
   /** The original's entries: what a correction names. */
   readonly entries: readonly Entry[];
 }
@@ -124,6 +126,7 @@ export function foldStory(story: Story, event: AccountEvent, revision: number): 
         occurredAt: data.occurredAt,
         content: data.corrected?.content ?? data.content,
         revision: data.corrected?.revision ?? 0,
+        bound: data.rules.bound,
         entries: data.entries,
       };
       return { ...withEntries(story, data.entries), head: revision, facts: [...story.facts, fact] };

@@ -7,7 +7,7 @@ import type { Decision, History } from "../decider.ts";
 import type { OutcomeDecidedMessage } from "../messages.ts";
 import { rulesUsed, type Draft } from "./draft.ts";
 import { adjustLate } from "./periods.ts";
-import { rulesAt } from "./state.ts";
+import { rulesBoundAt } from "./rules.ts";
 import { settle, storyPosting } from "./settle.ts";
 import { bindingFact, storyOf, type Story } from "./story.ts";
 
@@ -37,7 +37,7 @@ export function applyVerdict(
     draft.add({ type: "VerdictWaiting", data: given });
     return { kind: "record", events: draft.events, answer: { status: "recorded", detail: "waits for its usage" } };
   }
-  const rules = rulesAt(draft.rules, binding.occurredAt);
+  const rules = rulesBoundAt(draft, binding.bound);
   const plan = rules === undefined ? undefined : draft.context.plan(rules.plan, rules.priceLists);
   if (rules === undefined || plan === undefined)
     return { kind: "wait", reason: "the plan of the outcome's request is not known here yet" };
