@@ -6,10 +6,13 @@
  * Messages travel as `body` objects; a topic's codec turns them into bytes only where an engine needs bytes.
  */
 
+/** Names in lower case; a header that was sent several times keeps its last value. */
+export type MessageHeaders = Readonly<Record<string, string>>;
+
 export interface TopicCodec {
   readonly encode: (body: unknown) => Uint8Array;
-  /** Throws for bytes that are no message of this topic. */
-  readonly decode: (bytes: Uint8Array) => unknown;
+  /** Throws for bytes that are no message of this topic. `headers` are what the producer sent beside them, if the engine has headers. */
+  readonly decode: (bytes: Uint8Array, headers?: MessageHeaders) => unknown;
 }
 
 export interface Message {
@@ -18,6 +21,8 @@ export interface Message {
   /** 0 to 255; the message goes to partition (shard mod partition count). */
   readonly shard: number;
   readonly body: unknown;
+  /** True while somebody waits for an answer about it. A hint to whoever handles it; an engine may drop it. */
+  readonly awaited?: boolean;
 }
 
 export interface ReceivedMessage {
@@ -26,9 +31,10 @@ export interface ReceivedMessage {
   /** Grows within a partition, not necessarily by one. */
   readonly offset: number;
   readonly key: string;
+  readonly awaited?: boolean;
   readonly content:
     | { readonly kind: "body"; readonly body: unknown }
-    | { readonly kind: "poison"; readonly bytes: Uint8Array; readonly error: string };
+    | { readonly kind: "poison"; readonly bytes: Uint8Array; readonly error: string; readonly headers?: MessageHeaders };
 }
 
 export interface Chunk {
@@ -44,6 +50,11 @@ export interface LogTopic {
   readonly streamPrefix: string;
   /** Pure: what one stored event publishes to this topic. */
   readonly messagesOf: (event: LogEvent) => readonly Message[];
+  /**
+   * True where a message has the shard of the stream it is published from: then a mark about one source partition concerns
+   * that partition of the topic only. Otherwise every partition hears of every source. Default false.
+   */
+  readonly keepsShard?: boolean;
 }
 
 /** What a log topic sees of a stored event (the same fields as event-store's `StoredEvent`). */
@@ -114,6 +125,9 @@ export interface ParkedRecord {
   readonly parkedAt: string;
   readonly key: string;
   readonly bytes: Uint8Array;
+  readonly headers?: MessageHeaders;
+  /** Somebody has asked for another try since it was parked; whoever owns its stream now tries and then parks it anew or erases it. */
+  readonly retryAskedAt?: string;
 }
 
 export interface ParkedStore {
@@ -124,11 +138,19 @@ export interface ParkedStore {
     readonly account?: string;
     readonly reason?: string;
     readonly service?: string;
+    /** Only those for which another try was asked. */
+    readonly retryAsked?: true;
     readonly limit: number;
   }): Promise<readonly ParkedRecord[]>;
+  /** Notes that another try is asked for, for a worker in another process. False when there is no such record. */
+  askRetry(id: string, at: string): Promise<boolean>;
   /** Removes the bytes for good. False when there is no such record. */
   erase(id: string): Promise<boolean>;
   count(): Promise<number>;
+}
+
+export interface Listener {
+  stop(): Promise<void>;
 }
 
 export interface MessageBus {
@@ -137,9 +159,16 @@ export interface MessageBus {
   consume(options: ConsumeOptions): Consumer;
   /**
    * Said by the service that owns a log topic: everything that its inputs before `readUpTo` made it publish to `topic` is in
-   * the log by now. Consumers see it through `Consumer.readUpTo`.
+   * the log by now (where the bus does not serve log topics itself: and has been published). Consumers see it through
+   * `Consumer.readUpTo`. `sources` are the partitions of the inputs that this is said about: several processes of a service
+   * each speak for theirs, and a consumer trusts the least of all that can reach it. All partitions when absent.
    */
-  mark(topic: string, readUpTo: string): void;
+  mark(topic: string, readUpTo: string, sources?: readonly number[]): void;
+  /**
+   * Hears every message that anybody publishes to a topic of hints from now on, in every process: at most once, without order.
+   * Nothing may depend on it.
+   */
+  listen(topic: string, onMessage: (body: unknown, key: string) => void): Listener;
   /** Messages between the group's committed offset and the end, per topic and partition. */
   lag(group: string): Promise<readonly { readonly topic: string; readonly partition: number; readonly lag: number }[]>;
   readonly parked: ParkedStore;
