@@ -24,13 +24,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "packages/replay": ["money", "pricing", "outcomes", "ledger", "event-store", "projections"],
   "packages/runtime": ["money", "sqlite", "event-store", "message-bus", "flow"],
   "packages/http": ["wire"],
+  "packages/process": ["money", "ledger", "wire", "event-store", "message-bus", "flow", "runtime", "http"],
   "packages/client": ["wire"],
   "packages/cli": ["money", "pricing", "outcomes", "wire", "client", "replay", "runtime"],
   "packages/testkit": [],
 };
 
 /** What every service may import; books also folds, and catalog also reads documents. Standalone and tests may import everything. */
-const SERVICE_MAY_IMPORT = ["money", "pricing", "outcomes", "ledger", "wire", "http", "flow"];
+const SERVICE_MAY_IMPORT = ["money", "pricing", "outcomes", "ledger", "wire", "http", "flow", "process"];
 const MAY_IMPORT_MORE: Readonly<Record<string, readonly string[]>> = {
   "services/books": ["projections", "event-store", "message-bus"],
   "services/catalog": ["event-store", "message-bus"],

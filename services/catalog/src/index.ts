@@ -1,5 +1,4 @@
 export * from "./check-document.ts";
 export * from "./commands.ts";
-export * from "./key-ring.ts";
 export * from "./routes.ts";
 export { createCatalogService, type CatalogOptions, type CatalogService } from "./service.ts";

@@ -4,7 +4,7 @@ import { createCatalogue, type Answer, type ContractEvent, type DocumentEvent } 
 import { instant } from "@rerate/money";
 import { checkDocument } from "./check-document.ts";
 import type { CatalogCommand } from "./commands.ts";
-import { createKeyRing } from "./key-ring.ts";
+import { createKeyRing } from "@rerate/process";
 import { routes } from "./routes.ts";
 
 const PLAN = `kind: plan

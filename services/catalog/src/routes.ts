@@ -40,7 +40,7 @@ import {
 } from "@rerate/wire";
 import { checkDocument, type CheckedDocument } from "./check-document.ts";
 import type { CatalogCommand, Record } from "./commands.ts";
-import type { KeyRing } from "./key-ring.ts";
+import type { KeyRing } from "@rerate/process";
 
 export interface CatalogDeps {
   readonly record: Record;

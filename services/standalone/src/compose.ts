@@ -1,11 +1,11 @@
 /**
  * All services in one process on the embedded engines: the composition root. Decides nothing.
  */
-import { followLog, Outage, readSeal, type Follower, type ServiceSurroundings } from "@rerate/flow";
+import { Outage, type ServiceSurroundings } from "@rerate/flow";
 import { createServer, isLoopback, type AwaitAnswer, type HttpServer, type RoutePlugin } from "@rerate/http";
-import { contractChangedTopic, createCatalogue, decodeEvent, type Answer, type Catalogue } from "@rerate/ledger";
+import { contractChangedTopic, type Answer, type Catalogue } from "@rerate/ledger";
 import type { Message } from "@rerate/message-bus";
-import { instant, type Instant } from "@rerate/money";
+import { createAnswerHub, followCatalog, recordedAt, type CatalogViews } from "@rerate/process";
 import { createProjector, type Projector } from "@rerate/projections";
 import {
   ConfigError,
@@ -21,13 +21,7 @@ import {
   type MetricsRegistry,
 } from "@rerate/runtime";
 import * as books from "@rerate/service-books";
-import {
-  createCatalogService,
-  createKeyRing,
-  routes as catalogRoutes,
-  type CatalogService,
-  type KeyRing,
-} from "@rerate/service-catalog";
+import { createCatalogService, routes as catalogRoutes, type CatalogService } from "@rerate/service-catalog";
 import * as ingest from "@rerate/service-ingest";
 import * as signals from "@rerate/service-outcome-signal";
 import { createOutcomeSignalService, outcomeSignalTopics } from "@rerate/service-outcome-signal";
@@ -36,7 +30,6 @@ import * as wallets from "@rerate/service-wallet";
 import { createWalletService } from "@rerate/service-wallet";
 import { topicCodec } from "@rerate/wire";
 import { randomBytes } from "node:crypto";
-import { createAnswerHub } from "./answer-hub.ts";
 import { operateRoutes } from "./operate-routes.ts";
 import { decodeParked, readStatus, readyChecks, retryParked, VERSION, type Workers } from "./operate.ts";
 
@@ -79,7 +72,7 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
   lifecycle.add({ name: "engines", stop: () => engines.close() });
   const metrics = createMetrics();
   const surroundings = surroundingsOf(engines, metrics, log);
-  const views = await followCatalog(engines, log);
+  const views = await followCatalog({ eventStore: engines.eventStore, defer, log });
   lifecycle.add({ name: "catalogue", stop: () => views.follower.stop() });
   const keyless = views.keys.isEmpty();
   if (keyless && !isLoopback(config.host)) throw new ConfigError(withoutKeys(config.host));
@@ -140,40 +133,6 @@ function surroundingsOf(engines: Engines, metrics: MetricsRegistry, log: Logger)
     log: log.child({ service }),
     metrics: metrics.forService(service),
   });
-}
-
-function recordedAt(stored: { readonly metadata: string }): Instant {
-  return instant(readSeal(stored.metadata).recordedAt);
-}
-
-interface CatalogViews {
-  readonly catalogue: Catalogue;
-  readonly keys: KeyRing;
-  readonly follower: Follower;
-}
-
-/** The views of contracts, documents and keys, kept current by following the log. */
-async function followCatalog(engines: Engines, log: Logger): Promise<CatalogViews> {
-  const catalogue = createCatalogue();
-  const keys = createKeyRing();
-  const follower = await followLog({
-    name: "catalogue",
-    eventStore: engines.eventStore,
-    prefixes: ["contract-", "document-", "key-"],
-    onEvents({ events }) {
-      for (const stored of events) {
-        const at = recordedAt(stored);
-        if (stored.stream.startsWith("key-")) keys.apply(stored.stream, at, decodeEvent("key", stored));
-        else if (stored.stream.startsWith("document-")) {
-          catalogue.apply(stored.stream, stored.revision, at, decodeEvent("document", stored));
-        } else catalogue.apply(stored.stream, stored.revision, at, decodeEvent("contract", stored));
-      }
-    },
-    defer,
-    log,
-  });
-  await follower.caughtUp();
-  return { catalogue, keys, follower };
 }
 
 interface Served {
