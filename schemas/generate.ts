@@ -1,8 +1,9 @@
 /**
  * Writes everything that is generated from the schemas: `node schemas/generate.ts` (`pnpm generate`).
  *
- * From `*.avsc`: the TypeScript types of the topics, and the catalogue of writer schemas, to which this only ever adds. From the
- * zod schemas: the JSON Schemas of documents and HTTP bodies. A test compares what is on disk with what this would write.
+ * From `*.avsc`: the TypeScript types of the topics, the catalogue of writer schemas and a sample of each, to both of which this
+ * only ever adds. From the zod schemas: the JSON Schemas of documents and HTTP bodies. A test compares what is on disk with what
+ * this would write.
  */
 import { readdirSync, readFileSync, writeFileSync, mkdirSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,6 +14,7 @@ import { fingerprint } from "../packages/wire/src/avro/fingerprint.ts";
 import { canonicalForm } from "../packages/wire/src/avro/record-codec.ts";
 import type { AvroField, AvroRecord, AvroType, KnownSchema, TopicRecord } from "../packages/wire/src/avro/schema.ts";
 import { httpBodyJsonSchemas } from "../packages/wire/src/http/json-schema.ts";
+import { samplesOf } from "./samples.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const CATALOGUE = "schemas/generated/catalogue.json";
@@ -29,6 +31,10 @@ export function generatedFiles(): Map<string, string> {
     ["schemas/generated/price-list.schema.json", jsonText(priceListJsonSchema())],
     ["schemas/generated/outcome-definition.schema.json", jsonText(outcomeDefinitionJsonSchema())],
     ["schemas/generated/http-bodies.schema.json", jsonText(httpBodyJsonSchemas())],
+    // A sample that is there stays as it was written.
+    ...catalogue
+      .flatMap(samplesOf)
+      .map(({ path, content }): [string, string] => [path, readIfThere(path) ?? jsonText(content())]),
   ]);
 }
 

@@ -607,8 +607,91 @@ export const KNOWN_SCHEMAS: readonly KnownSchema[] = [
     }
   },
   {
-    "fingerprint": "91c6c096fed2bf82",
+    "fingerprint": "6f1cc5b0f4c5e1b1",
     "current": true,
+    "schema": {
+      "type": "record",
+      "namespace": "rerate",
+      "name": "ParkedMessage",
+      "doc": "A message that could not be recorded, with the reason, until somebody retries or erases it.",
+      "topics": [
+        "parked"
+      ],
+      "fields": [
+        {
+          "name": "id",
+          "type": "string"
+        },
+        {
+          "name": "service",
+          "type": "string"
+        },
+        {
+          "name": "ns",
+          "type": "string"
+        },
+        {
+          "name": "account",
+          "type": "string"
+        },
+        {
+          "name": "topic",
+          "type": "string"
+        },
+        {
+          "name": "reason",
+          "type": "string"
+        },
+        {
+          "name": "detail",
+          "type": "string"
+        },
+        {
+          "name": "parkedAt",
+          "type": {
+            "type": "string",
+            "logicalType": "rerate-instant"
+          }
+        },
+        {
+          "name": "key",
+          "type": "string"
+        },
+        {
+          "name": "bytes",
+          "doc": "The message exactly as it came.",
+          "type": "bytes"
+        },
+        {
+          "name": "headers",
+          "doc": "What the producer sent beside the bytes: names in lower case, the last value of each.",
+          "type": [
+            "null",
+            {
+              "type": "map",
+              "values": "string"
+            }
+          ],
+          "default": null
+        },
+        {
+          "name": "retryAskedAt",
+          "doc": "When somebody asked for another try, until it is parked anew.",
+          "type": [
+            "null",
+            {
+              "type": "string",
+              "logicalType": "rerate-instant"
+            }
+          ],
+          "default": null
+        }
+      ]
+    }
+  },
+  {
+    "fingerprint": "91c6c096fed2bf82",
+    "current": false,
     "schema": {
       "type": "record",
       "namespace": "rerate",

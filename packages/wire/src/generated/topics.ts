@@ -172,6 +172,10 @@ export interface ParkedMessage {
   readonly key: string;
   /** The message exactly as it came. */
   readonly bytes: Uint8Array;
+  /** What the producer sent beside the bytes: names in lower case, the last value of each. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** When somebody asked for another try, until it is parked anew. */
+  readonly retryAskedAt?: Instant | undefined;
 }
 
 /** One observation about a result. */
