@@ -18,6 +18,9 @@ export interface TestFunctions {
 export const SUITE_TOPICS = ["orders", "payments"] as const;
 export const SUITE_PARTITIONS = 4;
 
+/** The topic of hints that the engine is opened with, with the same codec. */
+export const SUITE_HINTS = "hints";
+
 /** JSON; but bytes that begin with `!` are no message, so that poison can be published as `{ poison: "..." }`. */
 export const SUITE_CODEC: TopicCodec = {
   encode(body) {
@@ -306,6 +309,31 @@ export function describeMessageBus(
       await until(() => (consumer.readUpTo("orders") ?? "") >= published);
       expect(consumer.readUpTo("elsewhere")).toEqual(undefined);
       await consumer.stop();
+    });
+  });
+
+  describe(`${name} broadcasts hints`, () => {
+    test("to everybody who listens, and to nobody who has stopped", async ({ bus }) => {
+      const heard: string[] = [];
+      const listen = (who: string) => bus.listen(SUITE_HINTS, (body, key) => heard.push(`${who} ${key} ${String(body)}`));
+      const [first, second] = [listen("first"), listen("second")];
+      const faulty = bus.listen(SUITE_HINTS, () => {
+        throw new Error("not my day");
+      });
+      // Hints may be lost while a listener is not connected yet, so they are repeated.
+      const repeat = async (body: string, wanted: number) => {
+        while (new Set(heard.filter((line) => line.endsWith(body))).size < wanted) {
+          await bus.publish(SUITE_HINTS, [{ key: "k", shard: 3, body }]);
+          await turns(5);
+        }
+      };
+      await repeat("a", 2);
+      await first.stop();
+      await first.stop();
+      await repeat("b", 1);
+      await turns(20);
+      expect([...new Set(heard)].sort()).toEqual(["first k a", "second k a", "second k b"]);
+      await Promise.all([second.stop(), faulty.stop()]);
     });
   });
 

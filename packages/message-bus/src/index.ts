@@ -2,6 +2,7 @@
 export * from "./port.ts";
 export type { LocalConsumer } from "./consumer-group.ts";
 export type { LocalBus, LocalBusOptions } from "./local-bus.ts";
+export type { HintTopicOptions } from "./hints.ts";
 export type { LogTopicOptions } from "./log-view.ts";
 export type { TopicOptions } from "./published-topic.ts";
 export type { BusStorage } from "./storage.ts";

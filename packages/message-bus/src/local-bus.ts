@@ -7,6 +7,7 @@
 import { type ConsumerGroup, createConsumerGroup, type LocalConsumer } from "./consumer-group.ts";
 import type { Feed, FeedHost } from "./feed.ts";
 import { countAhead, createLogView, type LogTopicOptions, type LogView } from "./log-view.ts";
+import { createHints, type HintTopicOptions } from "./hints.ts";
 import type { ConsumeOptions, LogReader, MessageBus } from "./port.ts";
 import { createPublishedTopic, type TopicOptions } from "./published-topic.ts";
 import type { BusStorage, GroupOffset, Trim } from "./storage.ts";
@@ -17,6 +18,8 @@ export interface LocalBusOptions {
   /** Topics that are views of the log. They need `log`. */
   readonly logTopics?: readonly LogTopicOptions[];
   readonly log?: LogReader;
+  /** Topics that are only listened to: nothing of them is kept. */
+  readonly hintTopics?: readonly HintTopicOptions[];
   /** The present time as a canonical instant. */
   readonly now: () => string;
   /** Runs a task after so many milliseconds, never at once; 0 is as soon as possible. A waiting task must not keep the process alive. */
@@ -42,7 +45,8 @@ export function createLocalBus(options: LocalBusOptions, storage: BusStorage): L
     if (published.has(topic)) throw new Error(`topic ${topic} is published and a view of the log`);
   const groups = new Map<string, ConsumerGroup>();
   const views = new Set<LogView>();
-  const marks = new Map<string, string>();
+  const hints = createHints(options.hintTopics ?? [], defer);
+  const marks = createMarks();
   const positions = createPositions(storage.offsets());
   const dirty = new Set<ConsumerGroup>();
   let saveIsDue = false;
@@ -79,7 +83,7 @@ export function createLocalBus(options: LocalBusOptions, storage: BusStorage): L
     if (logTopic === undefined || log === undefined) throw new Error(`there is no topic ${topic}`);
     const view = createLogView(logTopic, log, positions.open(group, topic, logTopic.partitions), host);
     views.add(view);
-    const mark = marks.get(topic);
+    const mark = marks.least(topic);
     if (mark !== undefined) view.mark(mark);
     return {
       ...view,
@@ -127,6 +131,7 @@ export function createLocalBus(options: LocalBusOptions, storage: BusStorage): L
   return {
     async publish(topic, messages) {
       assertOpen();
+      if (hints.has(topic)) return hints.publish(topic, messages);
       const target = published.get(topic);
       if (target === undefined) throw new Error(`there is no topic ${topic} to publish to`);
       if (messages.length > 0) await target.publish(messages);
@@ -141,11 +146,17 @@ export function createLocalBus(options: LocalBusOptions, storage: BusStorage): L
       }
       return group.join(consuming);
     },
-    mark(topic, readUpTo) {
-      if (!logTopics.has(topic)) throw new Error(`topic ${topic} is no view of the log`);
-      if ((marks.get(topic) ?? "") >= readUpTo) return;
-      marks.set(topic, readUpTo);
-      for (const view of views) if (view.topic === topic) view.mark(readUpTo);
+    mark(topic, readUpTo, sources) {
+      const logTopic = logTopics.get(topic);
+      if (logTopic === undefined) throw new Error(`topic ${topic} is no view of the log`);
+      const before = marks.least(topic);
+      const least = marks.set(topic, readUpTo, sources, logTopic.partitions);
+      if (least === undefined || least === before) return;
+      for (const view of views) if (view.topic === topic) view.mark(least);
+    },
+    listen(topic, onMessage) {
+      assertOpen();
+      return hints.listen(topic, onMessage);
     },
     async lag(name) {
       const active = groups.get(name)?.feeds;
@@ -178,6 +189,30 @@ export function createLocalBus(options: LocalBusOptions, storage: BusStorage): L
     const next = positions.open(group, topic, logTopic.partitions);
     return await countAhead(logTopic, log, Math.max(0, Math.min(...next) - 1), next);
   }
+}
+
+/** What was said about each log topic, by source partition; inputs have as many partitions as the topic. */
+function createMarks() {
+  const topics = new Map<string, (string | undefined)[]>();
+  const least = (topic: string): string | undefined => {
+    const marks = topics.get(topic) ?? [undefined];
+    return marks.reduce((lowest, mark) =>
+      lowest === undefined || mark === undefined ? undefined : mark < lowest ? mark : lowest,
+    );
+  };
+  return {
+    /** The time up to which all sources have spoken. */
+    least,
+    set(topic: string, readUpTo: string, sources: readonly number[] | undefined, partitions: number): string | undefined {
+      const marks = topics.get(topic) ?? Array.from({ length: partitions }, () => undefined);
+      topics.set(topic, marks);
+      for (const source of sources ?? marks.keys()) {
+        if (source < 0 || source >= partitions) throw new RangeError(`topic ${topic} has no source partition ${source}`);
+        if ((marks[source] ?? "") < readUpTo) marks[source] = readUpTo;
+      }
+      return least(topic);
+    },
+  };
 }
 
 /** Where every known group goes on, as far as that is saved or on its way to the disk. */

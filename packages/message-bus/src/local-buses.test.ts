@@ -1,6 +1,6 @@
 import { createGroupCommit, openDatabase } from "@rerate/sqlite";
 import { describe, expect, it } from "vitest";
-import { describeMessageBus, SUITE_CODEC, SUITE_PARTITIONS, SUITE_TOPICS, watch } from "./conformance.ts";
+import { describeMessageBus, SUITE_CODEC, SUITE_HINTS, SUITE_PARTITIONS, SUITE_TOPICS, watch } from "./conformance.ts";
 import { createEmbeddedBus } from "./embedded.ts";
 import type { LocalBusOptions } from "./local-bus.ts";
 import { describeLogTopics, SUITE_VIEW } from "./log-conformance.ts";
@@ -10,6 +10,7 @@ import type { MessageBus } from "./port.ts";
 
 const OPTIONS: LocalBusOptions = {
   topics: SUITE_TOPICS.map((name) => ({ name, partitions: SUITE_PARTITIONS, codec: SUITE_CODEC })),
+  hintTopics: [{ name: SUITE_HINTS, codec: SUITE_CODEC }],
   now: () => "2026-01-01T00:00:00.000000000Z",
   // Pauses are cut short, so that a test of a redelivery does not wait for one.
   defer: (task, delayMs) => (delayMs === 0 ? setImmediate(task) : setTimeout(task, Math.min(delayMs, 3))),
@@ -192,6 +193,7 @@ describe("the local buses", () => {
     expect(() => watch(bus, "group", { topics: ["payments"] })).toThrow("different topics");
     expect(() => watch(bus, "other", { topics: ["nowhere"] })).toThrow("no topic nowhere");
     expect(() => bus.mark("orders", "t1")).toThrow("no view of the log");
+    expect(() => bus.listen("orders", () => undefined)).toThrow("no topic orders of hints");
     await consumer.stop();
   });
 });

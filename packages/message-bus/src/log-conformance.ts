@@ -160,6 +160,25 @@ export function describeLogTopics(
       await consumer.stop();
     });
 
+    test("of several sources by the least of them", async ({ bus }) => {
+      const { consumer } = watch(bus, "group", view);
+      await turns();
+      bus.mark("view", "t3", [0, 1]);
+      bus.mark("view", "t2", [2]);
+      await turns();
+      expect(consumer.readUpTo("view")).toEqual(undefined);
+      bus.mark("view", "t5", [3]);
+      await turns();
+      expect(consumer.readUpTo("view")).toEqual("t2");
+      bus.mark("view", "t4", [2, 3]);
+      await turns();
+      expect(consumer.readUpTo("view")).toEqual("t3");
+      bus.mark("view", "t6");
+      await turns();
+      expect(consumer.readUpTo("view")).toEqual("t6");
+      await consumer.stop();
+    });
+
     test("to each consumer for its own partitions", async ({ bus }, log) => {
       const never = new Promise<void>(() => {});
       const stuck = watch(bus, "group", { ...view, before: ({ partition }) => (partition === 0 ? never : Promise.resolve()) });

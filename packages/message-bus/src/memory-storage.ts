@@ -47,17 +47,23 @@ function createMemoryParked(): ParkedStore {
       for (const record of added) records.set(record.id, record);
     },
     get: async (id) => records.get(id),
-    async list({ ns, account, reason, service, limit }) {
+    async list({ ns, account, reason, service, retryAsked, limit }) {
       return [...records.values()]
         .filter(
           (record) =>
             (ns === undefined || record.ns === ns) &&
             (account === undefined || record.account === account) &&
             (reason === undefined || record.reason === reason) &&
-            (service === undefined || record.service === service),
+            (service === undefined || record.service === service) &&
+            (retryAsked === undefined || record.retryAskedAt !== undefined),
         )
         .sort((a, b) => compare(a.parkedAt, b.parkedAt) || compare(a.id, b.id))
         .slice(0, limit);
+    },
+    async askRetry(id, at) {
+      const record = records.get(id);
+      if (record !== undefined) records.set(id, { ...record, retryAskedAt: at });
+      return record !== undefined;
     },
     erase: async (id) => records.delete(id),
     count: async () => records.size,

@@ -1,6 +1,6 @@
 /** The part of the suite that is about parked records; every engine runs it through `describeMessageBus`. */
 import type { OpenedBus, TestFunctions } from "./conformance.ts";
-import type { ParkedRecord } from "./port.ts";
+import type { ParkedRecord, ParkedStore } from "./port.ts";
 
 /** `test` opens an empty bus for each test and closes it. */
 export function describeParked(
@@ -36,6 +36,25 @@ export function describeParked(
         1,
       ]);
       expect(await again.parked.get("a")).toEqual(undefined);
+    });
+
+    test("records with their headers, and notes that a retry is asked for until they are parked anew", async ({
+      bus,
+      reopen,
+    }) => {
+      await bus.parked.put([record("a", { headers: { "ce-id": "1" } }), record("b"), record("c", { service: "wallet" })]);
+      const asked = async (parked: ParkedStore, service: string) =>
+        (await parked.list({ service, retryAsked: true, limit: 9 })).map(({ id }) => id);
+      expect(await asked(bus.parked, "settlement")).toEqual([]);
+      const at = "2026-01-02T00:00:00.000000000Z";
+      expect([await bus.parked.askRetry("a", at), await bus.parked.askRetry("nobody", at)]).toEqual([true, false]);
+      const { parked } = await reopen();
+      expect([await asked(parked, "settlement"), await asked(parked, "wallet")]).toEqual([["a"], []]);
+      const expected = record("a", { headers: { "ce-id": "1" }, retryAskedAt: at });
+      expect(plainRecord(await parked.get("a"))).toEqual(plainRecord(expected));
+      await parked.put([record("a")]);
+      expect(await asked(parked, "settlement")).toEqual([]);
+      expect(plainRecord(await parked.get("a"))).toEqual(plainRecord(record("a")));
     });
 
     test("the same record once, as it was parked last", async ({ bus }) => {

@@ -17,14 +17,29 @@ const SCHEMA = `
   ) STRICT;
   CREATE INDEX parked_by_account ON parked (ns, account);`;
 
-const COLUMNS = "id, service, ns, account, topic, reason, detail, parked_at AS parkedAt, key, bytes";
+/** Came later: files that were written before get these columns when they are opened. */
+const MORE_COLUMNS = `
+  ALTER TABLE parked ADD COLUMN headers TEXT;
+  ALTER TABLE parked ADD COLUMN retry_asked_at TEXT;
+  CREATE INDEX parked_by_retry ON parked (retry_asked_at) WHERE retry_asked_at IS NOT NULL;`;
+
+const COLUMNS =
+  "id, service, ns, account, topic, reason, detail, parked_at AS parkedAt, key, bytes, headers, retry_asked_at AS retryAskedAt";
+
+type Row = Omit<ParkedRecord, "headers" | "retryAskedAt"> & {
+  /** A JSON object of strings. */
+  readonly headers: string | null;
+  readonly retryAskedAt: string | null;
+};
 
 export function createSqliteParked(database: Database, commit: GroupCommit): ParkedStore {
   database.defineSchema("parked", 1, SCHEMA);
+  database.defineSchema("parked-columns", 1, MORE_COLUMNS);
   const put = database.prepare(`
-    INSERT OR REPLACE INTO parked (id, service, ns, account, topic, reason, detail, parked_at, key, bytes)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const get = database.prepare<ParkedRecord>(`SELECT ${COLUMNS} FROM parked WHERE id = ?`);
+    INSERT OR REPLACE INTO parked (id, service, ns, account, topic, reason, detail, parked_at, key, bytes, headers, retry_asked_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const askRetry = database.prepare("UPDATE parked SET retry_asked_at = ? WHERE id = ?");
+  const get = database.prepare<Row>(`SELECT ${COLUMNS} FROM parked WHERE id = ?`);
   const erase = database.prepare("DELETE FROM parked WHERE id = ?");
   const count = database.prepare<{ count: number }>("SELECT count(*) AS count FROM parked");
 
@@ -32,22 +47,26 @@ export function createSqliteParked(database: Database, commit: GroupCommit): Par
     async put(records) {
       if (records.length === 0) return;
       await commit.write(() => {
-        for (const { id, service, ns, account, topic, reason, detail, parkedAt, key, bytes } of records) {
-          put.run(id, service, ns, account, topic, reason, detail, parkedAt, key, bytes);
+        for (const { id, service, ns, account, topic, reason, detail, parkedAt, key, bytes, headers, retryAskedAt } of records) {
+          const headersText = headers === undefined ? null : JSON.stringify(headers);
+          put.run(id, service, ns, account, topic, reason, detail, parkedAt, key, bytes, headersText, retryAskedAt ?? null);
         }
       });
     },
     async get(id) {
       const row = get.get(id);
-      return row === undefined ? undefined : { ...row };
+      return row === undefined ? undefined : recordOf(row);
     },
-    async list({ limit, ...filter }) {
+    async list({ limit, retryAsked, ...filter }) {
       const given = Object.entries({ ns: filter.ns, account: filter.account, reason: filter.reason, service: filter.service });
       const set = given.flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
-      const where = set.length === 0 ? "" : `WHERE ${set.map(({ column }) => `${column} = ?`).join(" AND ")}`;
-      const list = database.prepare<ParkedRecord>(`SELECT ${COLUMNS} FROM parked ${where} ORDER BY parked_at, id LIMIT ?`);
-      return list.all(...set.map(({ value }) => value), limit).map((row) => ({ ...row }));
+      const conditions = set.map(({ column }) => `${column} = ?`);
+      if (retryAsked === true) conditions.push("retry_asked_at IS NOT NULL");
+      const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+      const list = database.prepare<Row>(`SELECT ${COLUMNS} FROM parked ${where} ORDER BY parked_at, id LIMIT ?`);
+      return list.all(...set.map(({ value }) => value), limit).map(recordOf);
     },
+    askRetry: async (id, at) => await commit.write(() => askRetry.run(at, id).changes > 0),
     async erase(id) {
       const erased = await commit.write(() => {
         // Deleted content is overwritten with zeros while this is on; that costs writes, so only here.
@@ -62,5 +81,13 @@ export function createSqliteParked(database: Database, commit: GroupCommit): Par
       return erased;
     },
     count: async () => count.get()?.count ?? 0,
+  };
+}
+
+function recordOf({ headers, retryAskedAt, ...row }: Row): ParkedRecord {
+  return {
+    ...row,
+    ...(headers === null ? {} : { headers: JSON.parse(headers) as Record<string, string> }),
+    ...(retryAskedAt === null ? {} : { retryAskedAt }),
   };
 }

@@ -52,12 +52,17 @@ export function faultyBus(real: () => LocalBus, process: VirtualProcess, faults:
       consumers.push(consumer);
       return consumer;
     },
-    mark: (topic, readUpTo) => real().mark(topic, readUpTo),
+    mark: (topic, readUpTo, sources) => real().mark(topic, readUpTo, sources),
+    listen: (topic, onMessage) =>
+      real().listen(topic, (body, key) => {
+        if (process.alive) onMessage(body, key);
+      }),
     lag: (group) => real().lag(group),
     parked: {
       put: (records) => parked(() => real().parked.put(records)),
       get: (id) => parked(() => real().parked.get(id)),
       list: (filter) => parked(() => real().parked.list(filter)),
+      askRetry: (id, at) => parked(() => real().parked.askRetry(id, at)),
       erase: (id) => parked(() => real().parked.erase(id)),
       count: () => parked(() => real().parked.count()),
     },
