@@ -35,6 +35,12 @@ export interface AwaitedMessage extends Identity {
  */
 export type AwaitAnswer = (topic: string, message: AwaitedMessage, milliseconds: number) => Promise<DoorAnswer | undefined>;
 
+/** Publishes a door's messages. Resolves when every one is durable on the topic. */
+export type PublishMessages = (
+  topic: string,
+  messages: readonly { readonly key: string; readonly shard: number; readonly body: unknown; readonly awaited?: boolean }[],
+) => Promise<void>;
+
 export type Read<Fact> = { readonly fact: Fact } | { readonly problems: readonly InputProblem[] };
 
 export interface DoorRequest<Fact extends DoorFact> {
@@ -45,8 +51,8 @@ export interface DoorRequest<Fact extends DoorFact> {
   /** Accept the good ones even when others are malformed. */
   readonly partial: boolean;
   readonly read: (item: unknown) => Read<Fact>;
-  /** Resolves when all are durable. */
-  readonly publish: (facts: readonly Fact[]) => Promise<void>;
+  /** Resolves when all are durable. `awaited`: the request waits for what is decided about them. */
+  readonly publish: (facts: readonly Fact[], awaited: boolean) => Promise<void>;
   readonly waitSeconds: number;
   readonly awaitAnswer: ((fact: Fact, milliseconds: number) => Promise<DoorAnswer | undefined>) | undefined;
   /** Counts malformed facts. */
@@ -68,7 +74,7 @@ export async function throughDoor<Fact extends DoorFact>(request: DoorRequest<Fa
     throw invalid(refused.problems, { refused: refused.count, accepted: 0 });
   const waits = request.waitSeconds > 0 && facts.length > 0 && facts.length <= MAX_AWAITED;
   const answers = waits ? facts.map(async (fact) => request.awaitAnswer?.(fact, request.waitSeconds * 1000)) : undefined;
-  await request.publish(facts);
+  await request.publish(facts, answers !== undefined);
   const left = refused.count === 0 ? {} : { refused: refused.problems };
   if (answers === undefined) return { status: 202, body: { accepted: facts.length, ...left } };
   const given = (await Promise.all(answers)).map((answer, index) => answerRead(facts[index], answer));

@@ -9,6 +9,7 @@ import {
   mediaType,
   throughDoor,
   type AwaitAnswer,
+  type PublishMessages,
   type Read,
   type Route,
   type RoutePlugin,
@@ -34,11 +35,7 @@ import {
 } from "@rerate/wire";
 
 export interface IngestDeps {
-  /** Resolves when every message is durable on the topic. */
-  readonly publish: (
-    topic: string,
-    messages: readonly { readonly key: string; readonly shard: number; readonly body: unknown }[],
-  ) => Promise<void>;
+  readonly publish: PublishMessages;
   readonly nowMs: () => number;
   /** How far ahead of the door's clock a fact may claim to be. Default one hour. */
   readonly futureLimitMs?: number;
@@ -171,7 +168,7 @@ function accept(
     batch: Array.isArray(body),
     partial: request.query.partial === "true",
     read,
-    publish: async (facts) => deps.publish(USAGE_TOPIC, keyed(facts)),
+    publish: async (facts, awaited) => deps.publish(USAGE_TOPIC, keyed(facts, awaited)),
     waitSeconds: request.waitSeconds,
     awaitAnswer:
       awaitAnswer === undefined
@@ -183,7 +180,10 @@ function accept(
 }
 
 /** Messages under the key and shard of their account; few accounts repeat in a batch, so their hashes are taken once. */
-function keyed(facts: readonly Fact[]): { readonly key: string; readonly shard: number; readonly body: Fact }[] {
+function keyed(
+  facts: readonly Fact[],
+  awaited: boolean,
+): { readonly key: string; readonly shard: number; readonly body: Fact; readonly awaited: boolean }[] {
   const places = new Map<string, { readonly key: string; readonly shard: number }>();
   return facts.map((body) => {
     let place = places.get(body.account);
@@ -191,7 +191,7 @@ function keyed(facts: readonly Fact[]): { readonly key: string; readonly shard: 
       place = { key: partitionKey(body.ns, body.account), shard: shardOf(body.ns, body.account) };
       places.set(body.account, place);
     }
-    return { key: place.key, shard: place.shard, body };
+    return { key: place.key, shard: place.shard, body, awaited };
   });
 }
 

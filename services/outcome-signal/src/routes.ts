@@ -1,16 +1,12 @@
 /**
  * The front door for outcome signals. Decides no verdict: a signal for an outcome that is not known yet is accepted and waits.
  */
-import { EMITTERS, route, throughDoor, type AwaitAnswer, type RoutePlugin } from "@rerate/http";
+import { EMITTERS, route, throughDoor, type AwaitAnswer, type PublishMessages, type RoutePlugin } from "@rerate/http";
 import { partitionKey, shardOf } from "@rerate/ledger";
 import { doorAt, oneOrMany, partialQuery, receiptSchema, signalSchema, toSignal, type PartialQuery } from "@rerate/wire";
 
 export interface SignalDoorDeps {
-  /** Resolves when every message is durable on the topic. */
-  readonly publish: (
-    topic: string,
-    messages: readonly { readonly key: string; readonly shard: number; readonly body: unknown }[],
-  ) => Promise<void>;
+  readonly publish: PublishMessages;
   readonly nowMs: () => number;
   readonly futureLimitMs?: number;
   readonly awaitAnswer?: AwaitAnswer;
@@ -42,13 +38,14 @@ export function routes(deps: SignalDoorDeps): RoutePlugin {
         batch: Array.isArray(body),
         partial: query.partial === "true",
         read: (item) => toSignal(item, door),
-        publish: async (facts) =>
+        publish: async (facts, awaited) =>
           deps.publish(
             SIGNAL_TOPIC,
             facts.map((fact) => ({
               key: partitionKey(fact.ns, fact.account),
               shard: shardOf(fact.ns, fact.account),
               body: fact,
+              awaited,
             })),
           ),
         waitSeconds,

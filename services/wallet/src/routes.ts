@@ -2,7 +2,15 @@
  * The front door of wallets: grant credits, void what is left of a grant. Commands travel on `wallet.requested`; their id is their
  * identity, so sending one again has no effect.
  */
-import { OPERATORS, route, throughDoor, type AwaitAnswer, type RoutePlugin, type RouteReply } from "@rerate/http";
+import {
+  OPERATORS,
+  route,
+  throughDoor,
+  type AwaitAnswer,
+  type PublishMessages,
+  type RoutePlugin,
+  type RouteReply,
+} from "@rerate/http";
 import { partitionKey, shardOf, type WalletCommand } from "@rerate/ledger";
 import {
   doorAt,
@@ -16,11 +24,7 @@ import {
 } from "@rerate/wire";
 
 export interface WalletDoorDeps {
-  /** Resolves when every message is durable on the topic. */
-  readonly publish: (
-    topic: string,
-    messages: readonly { readonly key: string; readonly shard: number; readonly body: unknown }[],
-  ) => Promise<void>;
+  readonly publish: PublishMessages;
   readonly nowMs: () => number;
   readonly awaitAnswer?: AwaitAnswer;
 }
@@ -66,8 +70,8 @@ function send(deps: WalletDoorDeps, command: WalletCommand, waitSeconds: number)
     partial: false,
     // A command's identity is its id alone, within its wallet.
     read: () => ({ fact: { ns, id } }),
-    publish: async () =>
-      deps.publish(WALLET_TOPIC, [{ key: partitionKey(ns, wallet), shard: shardOf(ns, wallet), body: command }]),
+    publish: async (_facts, awaited) =>
+      deps.publish(WALLET_TOPIC, [{ key: partitionKey(ns, wallet), shard: shardOf(ns, wallet), body: command, awaited }]),
     waitSeconds,
     awaitAnswer:
       awaitAnswer === undefined

@@ -452,7 +452,7 @@ test("an address that others can reach needs keys first", async () => {
   const log = createLogger("silent");
   for (const host of ["0.0.0.0", "::", "192.0.2.1"]) {
     const lifecycle = createLifecycle(log);
-    const config = readConfig({ RERATE_DATA: directory, RERATE_PORT: "0", RERATE_HOST: host });
+    const config = readConfig("embedded", { RERATE_DATA: directory, RERATE_PORT: "0", RERATE_HOST: host });
     const composed = composeStandalone({ config, log, lifecycle, onFailure: () => undefined });
     await expect(composed).rejects.toThrow(/no API key yet[^]*keys create/);
     await lifecycle.stop();

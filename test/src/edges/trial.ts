@@ -94,7 +94,7 @@ interface Running {
 }
 
 async function start(directory: string, environment: Readonly<Record<string, string>>): Promise<Running> {
-  const config = readConfig({ RERATE_DATA: directory, RERATE_PORT: "0", ...environment });
+  const config = readConfig("embedded", { RERATE_DATA: directory, RERATE_PORT: "0", ...environment });
   const log = createLogger("error");
   const lifecycle = createLifecycle(log);
   try {

@@ -51,7 +51,7 @@ const STILL_MS = 50;
 
 export async function startLedger(): Promise<TestLedger> {
   const dataDirectory = mkdtempSync(join(tmpdir(), "rerate-end-to-end-"));
-  const config = readConfig({ RERATE_DATA: dataDirectory, RERATE_PORT: "0", RERATE_LOG_LEVEL: "warn" });
+  const config = readConfig("embedded", { RERATE_DATA: dataDirectory, RERATE_PORT: "0", RERATE_LOG_LEVEL: "warn" });
   let running = await start();
   let imports = 0;
 
