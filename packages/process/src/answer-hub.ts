@@ -3,22 +3,24 @@
  * hear in time is told "pending", never something wrong.
  */
 import type { Answer } from "@rerate/ledger";
-import type { AwaitAnswer, AwaitedMessage } from "@rerate/http";
+import type { AwaitAnswer, AwaitedMessage, DoorAnswer } from "@rerate/http";
 
 export interface AnswerHub {
   readonly awaitAnswer: AwaitAnswer;
   /** Called for every decided message; costs a look-up when nobody waits. */
   answered(topic: string, message: unknown, answer: Answer): void;
+  /** The same for an answer that another process gave. */
+  heard(topic: string, about: AwaitedMessage, answer: DoorAnswer): void;
 }
 
-type Waiter = (answer: Answer | undefined) => void;
+type Waiter = (answer: DoorAnswer | undefined) => void;
 
 export function createAnswerHub(defer: (task: () => void, delayMs: number) => void): AnswerHub {
   const waiters = new Map<string, Set<Waiter>>();
   return {
     awaitAnswer(topic, message, milliseconds) {
       const key = keyOf(topic, message);
-      const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
+      const { promise, resolve } = Promise.withResolvers<DoorAnswer | undefined>();
       const waiting = waiters.get(key) ?? new Set();
       waiters.set(key, waiting.add(resolve));
       defer(() => {
@@ -30,12 +32,18 @@ export function createAnswerHub(defer: (task: () => void, delayMs: number) => vo
     },
     answered(topic, message, answer) {
       if (waiters.size === 0) return;
-      const key = keyOfMessage(topic, message);
-      if (key === undefined) return;
-      for (const resolve of waiters.get(key) ?? []) resolve(answer);
-      waiters.delete(key);
+      const about = awaitedOf(message);
+      if (about !== undefined) tell(keyOf(topic, about), answer);
+    },
+    heard(topic, about, answer) {
+      if (waiters.size > 0) tell(keyOf(topic, about), answer);
     },
   };
+
+  function tell(key: string, answer: DoorAnswer): void {
+    for (const resolve of waiters.get(key) ?? []) resolve(answer);
+    waiters.delete(key);
+  }
 }
 
 /** With the content: of two contents of one identity, one is recorded and the other is a conflict. */
@@ -43,7 +51,8 @@ function keyOf(topic: string, { ns, name, source, id, contentHash }: AwaitedMess
   return JSON.stringify([topic, ns, name, source, id, contentHash]);
 }
 
-function keyOfMessage(topic: string, message: unknown): string | undefined {
+/** What an answer to this message is about; undefined for messages that nobody can wait for. */
+export function awaitedOf(message: unknown): AwaitedMessage | undefined {
   if (typeof message !== "object" || message === null) return undefined;
   const { ns, account, wallet, source, id, contentHash } = message as Readonly<Record<string, unknown>>;
   const name = account ?? wallet;
@@ -51,5 +60,5 @@ function keyOfMessage(topic: string, message: unknown): string | undefined {
     return undefined;
   // What a grant calls its source says where its credits come from; a command's identity is its id alone.
   const from = account === undefined || typeof source !== "string" ? "" : source;
-  return keyOf(topic, { ns, name, source: from, id, contentHash });
+  return { ns, name, source: from, id, contentHash };
 }

@@ -1,4 +1,7 @@
 /** What every service process is made of. */
 export { createAnswerHub, type AnswerHub } from "./answer-hub.ts";
+export { hearAnswers, publishAnswers } from "./answers.ts";
 export { followCatalog, recordedAt, type CatalogViews } from "./catalog-views.ts";
 export { createKeyRing, type KeyRing, type ListedKey } from "./key-ring.ts";
+export { isKeyless, serve, VERSION, type ServeOptions } from "./http-server.ts";
+export { decodeParked, operateRoutes, type OperateDeps } from "./operate-routes.ts";

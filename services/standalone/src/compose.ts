@@ -1,14 +1,22 @@
 /**
  * All services in one process on the embedded engines: the composition root. Decides nothing.
  */
-import { Outage, type ServiceSurroundings } from "@rerate/flow";
-import { createServer, isLoopback, type AwaitAnswer, type HttpServer, type RoutePlugin } from "@rerate/http";
+import type { ServiceSurroundings } from "@rerate/flow";
+import type { AwaitAnswer, HttpServer, RoutePlugin } from "@rerate/http";
 import { contractChangedTopic, type Answer, type Catalogue } from "@rerate/ledger";
 import type { Message } from "@rerate/message-bus";
-import { createAnswerHub, followCatalog, recordedAt, type CatalogViews } from "@rerate/process";
+import {
+  createAnswerHub,
+  decodeParked,
+  followCatalog,
+  isKeyless,
+  operateRoutes,
+  recordedAt,
+  serve,
+  type CatalogViews,
+} from "@rerate/process";
 import { createProjector, type Projector } from "@rerate/projections";
 import {
-  ConfigError,
   createMetrics,
   defer,
   openEmbedded,
@@ -30,8 +38,7 @@ import * as wallets from "@rerate/service-wallet";
 import { createWalletService } from "@rerate/service-wallet";
 import { topicCodec } from "@rerate/wire";
 import { randomBytes } from "node:crypto";
-import { operateRoutes } from "./operate-routes.ts";
-import { decodeParked, readStatus, readyChecks, retryParked, VERSION, type Workers } from "./operate.ts";
+import { readStatus, readyChecks, retryParked, type Workers } from "./operate.ts";
 
 /** How long the projector waits for more while the log grows fast. */
 const COLLECT_MS = 150;
@@ -74,8 +81,7 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
   const surroundings = surroundingsOf(engines, metrics, log);
   const views = await followCatalog({ eventStore: engines.eventStore, defer, log });
   lifecycle.add({ name: "catalogue", stop: () => views.follower.stop() });
-  const keyless = views.keys.isEmpty();
-  if (keyless && !isLoopback(config.host)) throw new ConfigError(withoutKeys(config.host));
+  const keyless = isKeyless(config, views.keys);
   const catalog = createCatalogService({ ...surroundings("catalog"), catalogue: views.catalogue });
   await catalog.start();
   lifecycle.add({ name: "catalog", stop: () => catalog.stop() });
@@ -111,16 +117,10 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
 
   const parts = { engines, views, catalog, workers, projector, metrics, awaitAnswer: hub.awaitAnswer };
   const plugins = pluginsOf(config, parts);
-  const server = await serve(options, parts, plugins, keyless);
+  const ready = () => readyChecks(workers, projector);
+  const server = await serve({ config, log, plugins, keys: views.keys, metrics, ready });
   lifecycle.add({ name: "http", stop: () => server.close() });
   return { engines, catalogue: views.catalogue, projector, workers, plugins, server, metrics, keyless };
-}
-
-function withoutKeys(host: string): string {
-  return (
-    `RERATE_HOST ${host} can be reached from other machines, and there is no API key yet. ` +
-    "Start on 127.0.0.1 first, run `npx rerate keys create --role operate --label admin`, then start again with this address."
-  );
 }
 
 function surroundingsOf(engines: Engines, metrics: MetricsRegistry, log: Logger): (service: string) => ServiceSurroundings {
@@ -157,34 +157,10 @@ function pluginsOf(config: Config, parts: Served): RoutePlugin[] {
     operateRoutes({
       bus: engines.bus,
       retry: (record) => retryParked(workers, record),
-      decode: (record) => decodeParked(record),
+      decode: decodeParked,
       status: (ns) => readStatus(ns, engines, workers, readyChecks(workers, projector), startedAt),
     }),
   ];
-}
-
-function serve(
-  { config, log }: ComposeOptions,
-  { views, workers, projector, metrics }: Served,
-  plugins: readonly RoutePlugin[],
-  keyless: boolean,
-): Promise<HttpServer> {
-  return createServer({
-    plugins,
-    keys: keyless ? undefined : views.keys.lookup,
-    host: config.host,
-    port: config.port,
-    // None given is not the same as an empty list: on other addresses than loopback there is no Host check then.
-    ...(config.allowedHosts.length === 0 ? {} : { allowedHosts: config.allowedHosts }),
-    bodyLimitBytes: config.bodyLimit,
-    logger: log.child({ service: "http" }, { level: "warn" }),
-    info: { title: "Rerate", version: VERSION, description: "An event-sourced billing ledger for AI products." },
-    ready: () => readyChecks(workers, projector),
-    metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
-    onReply: ({ method, route, status }) =>
-      metrics.count("rerate_http_replies_total", "Answered requests.", { method, route, status: String(status) }),
-    isOutage: (error) => error instanceof Outage,
-  });
 }
 
 function doors(config: Config, { engines, views, catalog, metrics, awaitAnswer }: Served): RoutePlugin[] {

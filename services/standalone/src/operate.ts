@@ -8,15 +8,14 @@ import type { ParkedRecord } from "@rerate/message-bus";
 import type { Instant } from "@rerate/money";
 import type { Projector } from "@rerate/projections";
 import type { Engines } from "@rerate/runtime";
-import { topicCodec, topicNames, type StatusRead } from "@rerate/wire";
+import { VERSION } from "@rerate/process";
+import type { StatusRead } from "@rerate/wire";
 
 export interface Workers {
   readonly settlement: Worker<SettlementMessage>;
   readonly "outcome-signal": Worker<OutcomeMessage>;
   readonly wallet: Worker<WalletMessage>;
 }
-
-export const VERSION = "0.1.0";
 
 export function readyChecks(workers: Workers, projector: Projector): ReadyCheck[] {
   const services = Object.entries(workers).map(([name, worker]) => {
@@ -45,17 +44,6 @@ export async function retryParked(workers: Workers, record: ParkedRecord): Promi
   if (worker === undefined) return false;
   const { mended } = await worker.retryParked({ ids: [record.id] });
   return mended > 0;
-}
-
-export function decodeParked(record: ParkedRecord): unknown {
-  const topic = topicNames().find((name) => name === record.topic);
-  if (topic === undefined) return undefined;
-  try {
-    return topicCodec(topic).decode(record.bytes);
-  } catch {
-    // Bytes that do not decode are why it was parked: they are shown as they are.
-    return undefined;
-  }
 }
 
 export async function readStatus(

@@ -186,8 +186,205 @@ export const KNOWN_SCHEMAS: readonly KnownSchema[] = [
     }
   },
   {
-    "fingerprint": "9d6875182dcb56ea",
+    "fingerprint": "b4d13d984c071bc5",
     "current": true,
+    "schema": {
+      "type": "record",
+      "namespace": "rerate",
+      "name": "CostReported",
+      "doc": "What one request or outcome cost us, as a producer knows it.",
+      "topics": [
+        "usage.reported"
+      ],
+      "kind": "cost",
+      "fields": [
+        {
+          "name": "source",
+          "doc": "Identity is (source, id) within the account.",
+          "type": "string"
+        },
+        {
+          "name": "id",
+          "type": "string"
+        },
+        {
+          "name": "account",
+          "type": "string"
+        },
+        {
+          "name": "ns",
+          "doc": "Namespace; `default` when absent.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "occurredAt",
+          "doc": "RFC 3339 time, at most nine fractional digits. When absent, the time at which the intake reads the message.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "amount",
+          "doc": "Decimal amount in major units, plain or with an exponent such as 1.2e-7.",
+          "type": "string"
+        },
+        {
+          "name": "currency",
+          "type": "string"
+        },
+        {
+          "name": "about",
+          "doc": "The usage fact or outcome of the same account that it belongs to.",
+          "type": [
+            "null",
+            {
+              "type": "record",
+              "name": "Identity",
+              "fields": [
+                {
+                  "name": "source",
+                  "type": "string"
+                },
+                {
+                  "name": "id",
+                  "type": "string"
+                }
+              ]
+            }
+          ],
+          "default": null
+        },
+        {
+          "name": "corrects",
+          "doc": "The cost that this one replaces.",
+          "type": [
+            "null",
+            {
+              "type": "record",
+              "name": "Reference",
+              "fields": [
+                {
+                  "name": "source",
+                  "doc": "The message's own source when absent.",
+                  "type": [
+                    "null",
+                    "string"
+                  ],
+                  "default": null
+                },
+                {
+                  "name": "id",
+                  "type": "string"
+                }
+              ]
+            }
+          ],
+          "default": null
+        },
+        {
+          "name": "revision",
+          "doc": "Counts the corrections of one cost from 1.",
+          "type": [
+            "null",
+            "int"
+          ],
+          "default": null
+        }
+      ]
+    }
+  },
+  {
+    "fingerprint": "186dc81d5d9989d9",
+    "current": true,
+    "schema": {
+      "type": "record",
+      "namespace": "rerate",
+      "name": "DoorAnswered",
+      "doc": "A hint without guarantees: what the owner of a stream decided about a message.",
+      "topics": [
+        "door.answered"
+      ],
+      "fields": [
+        {
+          "name": "topic",
+          "doc": "The topic that the message came by.",
+          "type": "string"
+        },
+        {
+          "name": "ns",
+          "type": "string"
+        },
+        {
+          "name": "name",
+          "doc": "Account, or wallet.",
+          "type": "string"
+        },
+        {
+          "name": "source",
+          "doc": "Empty for commands, whose identity is their id alone.",
+          "type": "string"
+        },
+        {
+          "name": "id",
+          "type": "string"
+        },
+        {
+          "name": "contentHash",
+          "doc": "Two contents of one identity get two answers.",
+          "type": "string",
+          "default": ""
+        },
+        {
+          "name": "status",
+          "type": {
+            "type": "string",
+            "logicalType": "rerate-choice",
+            "values": [
+              "recorded",
+              "duplicate",
+              "conflict",
+              "parked",
+              "ignored"
+            ]
+          }
+        },
+        {
+          "name": "detail",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "stream",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "revision",
+          "doc": "Of the first recorded event.",
+          "type": [
+            "null",
+            "long"
+          ],
+          "default": null
+        }
+      ]
+    }
+  },
+  {
+    "fingerprint": "9d6875182dcb56ea",
+    "current": false,
     "schema": {
       "type": "record",
       "namespace": "rerate",
@@ -846,6 +1043,107 @@ export const KNOWN_SCHEMAS: readonly KnownSchema[] = [
     }
   },
   {
+    "fingerprint": "422040f5f777e1b4",
+    "current": true,
+    "schema": {
+      "type": "record",
+      "namespace": "rerate",
+      "name": "SignalReported",
+      "doc": "One observation about a result, as a producer knows it.",
+      "topics": [
+        "signal.reported"
+      ],
+      "kind": "signal",
+      "fields": [
+        {
+          "name": "source",
+          "doc": "Identity is (source, id) within the account.",
+          "type": "string"
+        },
+        {
+          "name": "id",
+          "type": "string"
+        },
+        {
+          "name": "account",
+          "type": "string"
+        },
+        {
+          "name": "ns",
+          "doc": "Namespace; `default` when absent.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "occurredAt",
+          "doc": "RFC 3339 time, at most nine fractional digits. When absent, the time at which the intake reads the message.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "outcome",
+          "doc": "The usage's source with its outcome reference (or its id).",
+          "type": {
+            "type": "record",
+            "name": "Reference",
+            "fields": [
+              {
+                "name": "source",
+                "doc": "The message's own source when absent.",
+                "type": [
+                  "null",
+                  "string"
+                ],
+                "default": null
+              },
+              {
+                "name": "id",
+                "type": "string"
+              }
+            ]
+          }
+        },
+        {
+          "name": "signal",
+          "doc": "For example explicit_accept, edit, quality.",
+          "type": "string"
+        },
+        {
+          "name": "confidence",
+          "doc": "Decimal from 0 to 1; 1 when absent.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "value",
+          "doc": "The signal's number where it has one.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "validatorHash",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        }
+      ]
+    }
+  },
+  {
     "fingerprint": "be32b7655ce523d2",
     "current": true,
     "schema": {
@@ -1063,6 +1361,152 @@ export const KNOWN_SCHEMAS: readonly KnownSchema[] = [
         },
         {
           "name": "attempt",
+          "type": [
+            "null",
+            "int"
+          ],
+          "default": null
+        }
+      ]
+    }
+  },
+  {
+    "fingerprint": "1d7e99ca42eb47b4",
+    "current": true,
+    "schema": {
+      "type": "record",
+      "namespace": "rerate",
+      "name": "UsageReported",
+      "doc": "What a request consumed, as a producer knows it. The same fields as the CloudEvents usage event; every text is as HTTP takes it.",
+      "topics": [
+        "usage.reported"
+      ],
+      "kind": "usage",
+      "fields": [
+        {
+          "name": "source",
+          "doc": "Where the event comes from. Identity is (source, id) within the account.",
+          "type": "string"
+        },
+        {
+          "name": "id",
+          "type": "string"
+        },
+        {
+          "name": "account",
+          "type": "string"
+        },
+        {
+          "name": "ns",
+          "doc": "Namespace; `default` when absent.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "type",
+          "doc": "CloudEvents type, for example llm.completion.",
+          "type": "string"
+        },
+        {
+          "name": "occurredAt",
+          "doc": "RFC 3339 time, at most nine fractional digits. When absent, the time at which the intake reads the message.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "provider",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "model",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "quantities",
+          "doc": "Decimals by name: input_tokens (all of them), cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests, others.",
+          "type": {
+            "type": "map",
+            "values": "string"
+          }
+        },
+        {
+          "name": "dimensions",
+          "doc": "What prices and reports may tell apart. Never prompts or completions.",
+          "type": {
+            "type": "map",
+            "values": "string"
+          }
+        },
+        {
+          "name": "outcome",
+          "doc": "Outcome reference; by default the usage is an outcome of its own.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "attempt",
+          "doc": "1 for the first attempt.",
+          "type": [
+            "null",
+            "int"
+          ],
+          "default": null
+        },
+        {
+          "name": "parent",
+          "doc": "Id of the request that caused this one.",
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
+        },
+        {
+          "name": "corrects",
+          "doc": "The fact that this one replaces; then `revision` counts its corrections from 1 and the fields state the full new content.",
+          "type": [
+            "null",
+            {
+              "type": "record",
+              "name": "Reference",
+              "fields": [
+                {
+                  "name": "source",
+                  "doc": "The message's own source when absent.",
+                  "type": [
+                    "null",
+                    "string"
+                  ],
+                  "default": null
+                },
+                {
+                  "name": "id",
+                  "type": "string"
+                }
+              ]
+            }
+          ],
+          "default": null
+        },
+        {
+          "name": "revision",
           "type": [
             "null",
             "int"

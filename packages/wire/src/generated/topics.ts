@@ -10,8 +10,10 @@ export interface TopicBodies {
   readonly "outcome.decided": OutcomeDecidedMessage;
   readonly "parked": ParkedMessage;
   readonly "signal.accepted": ImportCommand | SignalAccepted;
+  readonly "signal.reported": SignalReported;
   readonly "usage.accepted": CostAccepted | ImportCommand | UsageAccepted;
   readonly "usage.recorded": UsageRecordedMessage;
+  readonly "usage.reported": CostReported | UsageReported;
   readonly "wallet.requested": GrantCredits | VoidGrant;
 }
 
@@ -62,6 +64,34 @@ export interface CostAccepted {
   readonly about?: Identity | undefined;
 }
 
+export interface Reference {
+  /** The message's own source when absent. */
+  readonly source?: string | undefined;
+  readonly id: string;
+}
+
+/** What one request or outcome cost us, as a producer knows it. */
+export interface CostReported {
+  readonly kind: "cost";
+  /** Identity is (source, id) within the account. */
+  readonly source: string;
+  readonly id: string;
+  readonly account: string;
+  /** Namespace; `default` when absent. */
+  readonly ns?: string | undefined;
+  /** RFC 3339 time, at most nine fractional digits. When absent, the time at which the intake reads the message. */
+  readonly occurredAt?: string | undefined;
+  /** Decimal amount in major units, plain or with an exponent such as 1.2e-7. */
+  readonly amount: string;
+  readonly currency: string;
+  /** The usage fact or outcome of the same account that it belongs to. */
+  readonly about?: Identity | undefined;
+  /** The cost that this one replaces. */
+  readonly corrects?: Reference | undefined;
+  /** Counts the corrections of one cost from 1. */
+  readonly revision?: number | undefined;
+}
+
 /** A hint without guarantees: what the owner of a stream decided about a message. */
 export interface DoorAnswered {
   /** The topic that the message came by. */
@@ -72,6 +102,8 @@ export interface DoorAnswered {
   /** Empty for commands, whose identity is their id alone. */
   readonly source: string;
   readonly id: string;
+  /** Two contents of one identity get two answers. */
+  readonly contentHash: string;
   readonly status: "recorded" | "duplicate" | "conflict" | "parked" | "ignored";
   readonly detail?: string | undefined;
   readonly stream?: string | undefined;
@@ -197,6 +229,28 @@ export interface SignalAccepted {
   readonly validatorHash?: string | undefined;
 }
 
+/** One observation about a result, as a producer knows it. */
+export interface SignalReported {
+  readonly kind: "signal";
+  /** Identity is (source, id) within the account. */
+  readonly source: string;
+  readonly id: string;
+  readonly account: string;
+  /** Namespace; `default` when absent. */
+  readonly ns?: string | undefined;
+  /** RFC 3339 time, at most nine fractional digits. When absent, the time at which the intake reads the message. */
+  readonly occurredAt?: string | undefined;
+  /** The usage's source with its outcome reference (or its id). */
+  readonly outcome: Reference;
+  /** For example explicit_accept, edit, quality. */
+  readonly signal: string;
+  /** Decimal from 0 to 1; 1 when absent. */
+  readonly confidence?: string | undefined;
+  /** The signal's number where it has one. */
+  readonly value?: string | undefined;
+  readonly validatorHash?: string | undefined;
+}
+
 /** What a request consumed. */
 export interface UsageAccepted {
   readonly kind: "usage";
@@ -243,6 +297,36 @@ export interface UsageRecordedMessage {
   /** Hash of the outcome definition that settlement bound. */
   readonly definition: string;
   readonly attempt?: number | undefined;
+}
+
+/** What a request consumed, as a producer knows it. The same fields as the CloudEvents usage event; every text is as HTTP takes it. */
+export interface UsageReported {
+  readonly kind: "usage";
+  /** Where the event comes from. Identity is (source, id) within the account. */
+  readonly source: string;
+  readonly id: string;
+  readonly account: string;
+  /** Namespace; `default` when absent. */
+  readonly ns?: string | undefined;
+  /** CloudEvents type, for example llm.completion. */
+  readonly type: string;
+  /** RFC 3339 time, at most nine fractional digits. When absent, the time at which the intake reads the message. */
+  readonly occurredAt?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+  /** Decimals by name: input_tokens (all of them), cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, requests, others. */
+  readonly quantities: Readonly<Record<string, string>>;
+  /** What prices and reports may tell apart. Never prompts or completions. */
+  readonly dimensions: Readonly<Record<string, string>>;
+  /** Outcome reference; by default the usage is an outcome of its own. */
+  readonly outcome?: string | undefined;
+  /** 1 for the first attempt. */
+  readonly attempt?: number | undefined;
+  /** Id of the request that caused this one. */
+  readonly parent?: string | undefined;
+  /** The fact that this one replaces; then `revision` counts its corrections from 1 and the fields state the full new content. */
+  readonly corrects?: Reference | undefined;
+  readonly revision?: number | undefined;
 }
 
 /** Voids what is left of a grant. */

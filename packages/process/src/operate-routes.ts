@@ -1,5 +1,5 @@
 /**
- * Routes for operators of the process: what is parked, and how the services stand.
+ * Routes for operators: what is parked, and how the services stand.
  */
 import { notFound, ok, OPERATORS, READERS, route, type RoutePlugin } from "@rerate/http";
 import type { MessageBus, ParkedRecord } from "@rerate/message-bus";
@@ -10,6 +10,8 @@ import {
   parkedRetrySchema,
   parkedSchema,
   statusSchema,
+  topicCodec,
+  topicNames,
   type ParkedListRead,
   type ParkedRead,
   type ParkedRetryRead,
@@ -118,6 +120,18 @@ export function operateRoutes(deps: OperateDeps): RoutePlugin {
     handle: async ({ caller }) => ok(await status(caller.ns)),
   });
   return { name: "operate", routes: [list, show, again, erase, stand] };
+}
+
+/** The message in parked bytes; undefined where they do not decode. */
+export function decodeParked(record: ParkedRecord): unknown {
+  const topic = topicNames().find((name) => name === record.topic);
+  if (topic === undefined) return undefined;
+  try {
+    return topicCodec(topic).decode(record.bytes);
+  } catch {
+    // Bytes that do not decode are why it was parked: they are shown as they are.
+    return undefined;
+  }
 }
 
 /** More than this are counted as this many. */
