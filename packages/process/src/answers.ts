@@ -36,7 +36,7 @@ export function hearAnswers(bus: MessageBus, defer: Defer): { readonly awaitAnsw
   const hub = createAnswerHub(defer);
   const listener = bus.listen(ANSWER_TOPIC, (body) => {
     const { topic, ns, name, source, id, contentHash, status, detail, revision } = body as DoorAnswered;
-    hub.heard(topic, { ns, name, source, id, contentHash }, { status, detail, revision });
+    hub.heard(topic, { ns, name, source, id, contentHash: contentHash ?? "" }, { status, detail, revision });
   });
   return { awaitAnswer: hub.awaitAnswer, listener };
 }

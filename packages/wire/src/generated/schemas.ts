@@ -300,7 +300,7 @@ export const KNOWN_SCHEMAS: readonly KnownSchema[] = [
     }
   },
   {
-    "fingerprint": "186dc81d5d9989d9",
+    "fingerprint": "36650ec534a99c99",
     "current": true,
     "schema": {
       "type": "record",
@@ -337,8 +337,11 @@ export const KNOWN_SCHEMAS: readonly KnownSchema[] = [
         {
           "name": "contentHash",
           "doc": "Two contents of one identity get two answers.",
-          "type": "string",
-          "default": ""
+          "type": [
+            "null",
+            "string"
+          ],
+          "default": null
         },
         {
           "name": "status",

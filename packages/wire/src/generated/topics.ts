@@ -103,7 +103,7 @@ export interface DoorAnswered {
   readonly source: string;
   readonly id: string;
   /** Two contents of one identity get two answers. */
-  readonly contentHash: string;
+  readonly contentHash?: string | undefined;
   readonly status: "recorded" | "duplicate" | "conflict" | "parked" | "ignored";
   readonly detail?: string | undefined;
   readonly stream?: string | undefined;
