@@ -153,6 +153,12 @@ class ChoiceType extends avro.types.LogicalType {
   override _toValue(value: unknown): unknown {
     return this.#values.has(value) ? value : undefined;
   }
+
+  /** An older schema's text, choice or not, is checked against today's set. */
+  override _resolve(writer: avro.Type): ((value: unknown) => unknown) | undefined {
+    const isText = writer instanceof ChoiceType || writer.typeName === "string";
+    return isText ? (value) => this._fromValue(value) : undefined;
+  }
 }
 
 type ToBody = (record: Record<string, unknown>, kind: string | undefined) => Record<string, unknown>;
