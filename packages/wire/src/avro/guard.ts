@@ -47,7 +47,17 @@ function walkType(type: AvroType, named: Map<string, Walk>): Walk {
   if (type.type === "array") return walkBlocks(walkType(type.items, named));
   if (type.type === "string") return walkText;
   const value = walkType(type.values, named);
-  return walkBlocks((bytes, position) => value(bytes, walkText(bytes, position)));
+  return walkBlocks((bytes, position) => value(bytes, walkKey(bytes, position)));
+}
+
+/** A map becomes an object, which would lose this key without a word. */
+const NO_KEY = Buffer.from("__proto__");
+
+function walkKey(bytes: Uint8Array, position: number): number {
+  const end = walkText(bytes, position);
+  if (end - position === 1 + NO_KEY.length && NO_KEY.equals(bytes.subarray(position + 1, end)))
+    throw new UndecodableError("a map key that no record can hold");
+  return end;
 }
 
 function walkNamed(name: string, named: Map<string, Walk>): Walk {

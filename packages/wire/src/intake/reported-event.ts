@@ -12,14 +12,14 @@ import { isRecord } from "../http/usage-event.ts";
 import { MAX_MESSAGE_BYTES, topicCodec } from "../topics.ts";
 import type { Reported, ReportedTopic } from "./reported.ts";
 
-/** Why a reported message is not taken. `reason` is for programs, `detail` for people; neither holds content. */
-export interface NotTaken {
-  readonly reason: "malformed" | "unknown-format" | "too-large" | "foreign-namespace";
+/** Why there are no events. `reason` is for programs, `detail` for people; neither repeats what the message says. */
+export interface NoEvents {
+  readonly reason: "malformed" | "unknown-format" | "too-large";
   readonly detail: string;
 }
 
 /** The events of a message as JSON values that nobody has looked into yet. */
-export type EventsFound = { readonly events: readonly unknown[]; readonly batch: boolean } | NotTaken;
+export type EventsFound = { readonly events: readonly unknown[]; readonly batch: boolean } | NoEvents;
 
 /** More events in one message are refused: send several messages. */
 export const MAX_EVENTS = 1_000;
@@ -29,7 +29,9 @@ export function eventsOf(topic: ReportedTopic, { bytes, headers }: Reported): Ev
     return { reason: "too-large", detail: `the message takes ${bytes.length} bytes, more than ${MAX_MESSAGE_BYTES}` };
   if (bytes[0] === 0xc3 && bytes[1] === 0x01) return fromAvro(topic, bytes);
   if (bytes[0] === 0)
-    return unknownFormat("the bytes begin with 00, as those of a schema registry's clients do: send Avro in single-object encoding");
+    return unknownFormat(
+      "the bytes begin with 00, as those of a schema registry's clients do: send Avro in single-object encoding",
+    );
   const media = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
   if (media?.startsWith("application/cloudevents") === true) {
     return CLOUDEVENTS.has(media) ? fromJson(bytes) : unknownFormat("of CloudEvents formats only JSON is read");
@@ -42,7 +44,7 @@ export function eventsOf(topic: ReportedTopic, { bytes, headers }: Reported): Ev
     return unknownFormat("the data of a CloudEvent in binary mode is read as JSON: send content-type application/json");
   const data = bytes.length === 0 ? { value: null } : parsed(bytes);
   if (!("value" in data)) return data;
-  return { events: [{ ...Object.fromEntries(attributes), data: data.value }], batch: false };
+  return { events: [{ specversion: undefined, ...Object.fromEntries(attributes), data: data.value }], batch: false };
 }
 
 const CLOUDEVENTS = new Set(["application/cloudevents+json", "application/cloudevents-batch+json"]);
@@ -58,7 +60,7 @@ function fromJson(bytes: Uint8Array): EventsFound {
 }
 
 /** The engine's own message is not used: it may quote the bytes. */
-function parsed(bytes: Uint8Array): { readonly value: unknown } | NotTaken {
+function parsed(bytes: Uint8Array): { readonly value: unknown } | NoEvents {
   if (bytes.length === 0) return { reason: "malformed", detail: "the message is empty" };
   if (!isUtf8(bytes)) return unknownFormat("neither Avro in single-object encoding (C3 01) nor UTF-8");
   try {
@@ -68,7 +70,7 @@ function parsed(bytes: Uint8Array): { readonly value: unknown } | NotTaken {
   }
 }
 
-function unknownFormat(detail: string): NotTaken {
+function unknownFormat(detail: string): NoEvents {
   return { reason: "unknown-format", detail };
 }
 
@@ -87,15 +89,15 @@ function eventOf(body: UsageReported | CostReported | SignalReported): unknown {
   switch (body.kind) {
     case "usage": {
       const { source, id, account, type, occurredAt, kind: _kind, ns: _ns, ...data } = body;
-      return { specversion: "1.0", source, id, subject: account, type, time: occurredAt, ns, data };
+      return present({ specversion: "1.0", source, id, subject: account, type, time: occurredAt, ns, data });
     }
     case "cost": {
       const { occurredAt, kind: _kind, corrects, ...fields } = body;
-      return present({ ...fields, ns, time: occurredAt, corrects: corrects === undefined ? undefined : present(corrects) });
+      return present({ ...fields, time: occurredAt, corrects });
     }
     case "signal": {
       const { occurredAt, kind: _kind, outcome, ...fields } = body;
-      return present({ ...fields, ns, time: occurredAt, outcome: referenceOf(outcome) });
+      return present({ ...fields, time: occurredAt, outcome: referenceOf(outcome) });
     }
   }
 }
