@@ -2,7 +2,8 @@
  * When deadlines fire, and when the marks of log topics move.
  *
  * A deadline fires strictly after its due time, and only when every input has been read past it. A mark says that everything
- * the inputs made this worker publish up to a time is in the log: so what can fire, fires before the mark moves.
+ * the inputs made this worker publish up to a time is in the log: so what can fire, fires before the mark moves. It is said
+ * about the partitions that the worker has had all the while.
  * Owns one timer at most, and none while nothing is pending.
  */
 import type { Consumer } from "@rerate/message-bus";
@@ -21,7 +22,9 @@ export interface FiringOptions extends Pick<
   "clock" | "defer" | "outputs" | "log" | "name"
 > {
   readonly topics: readonly string[];
-  readonly mark: (topic: string, readUpTo: string) => void;
+  readonly mark: (topic: string, readUpTo: string, sources: readonly number[]) => void;
+  /** The partitions whose deadlines are known, each with the number of its assignment. */
+  readonly ready: () => ReadonlyMap<number, number>;
   readonly limits: Limits;
   /** Decides what is due before a time in these streams and sets their deadlines anew. Returns those that have to wait. */
   readonly fire: (streams: readonly string[], before: string) => Promise<readonly StreamDeadline[]>;
@@ -52,6 +55,7 @@ export function createFiring(options: FiringOptions, deadlines: Deadlines, consu
     const now = clock.now();
     // Asked before anything fires: a mark must not promise more than what had been read then.
     const marks = outputs.map(({ topic, inputs }) => ({ topic, upTo: readUpTo(inputs, now) }));
+    const ready = options.ready();
     const before = readUpTo(topics, now) ?? LOOK_UP_ONLY;
     const postponed: StreamDeadline[] = [];
     for (;;) {
@@ -60,11 +64,16 @@ export function createFiring(options: FiringOptions, deadlines: Deadlines, consu
       postponed.push(...(await options.fire(streams, before)));
     }
     for (const { stream, dueAt } of postponed) deadlines.set(stream, dueAt);
-    if (stopped) return;
+    // Of a partition that was lost meanwhile, what was due has perhaps not been fired here.
+    const still = options.ready();
+    const sources = [...ready]
+      .flatMap(([partition, assignment]) => (still.get(partition) === assignment ? [partition] : []))
+      .sort((a, b) => a - b);
+    if (stopped || sources.length === 0) return;
     for (const { topic, upTo } of marks) {
       if (upTo === undefined || upTo <= (marked.get(topic) ?? "")) continue;
       marked.set(topic, upTo);
-      options.mark(topic, upTo);
+      options.mark(topic, upTo, sources);
     }
   }
 

@@ -5,10 +5,13 @@ export { type CheckpointStore, type Follower, type FollowOptions, followLog } fr
 export type { Checkpoint, IdentityIndex } from "./identity-index.ts";
 export { QUARANTINED } from "./parking.ts";
 export type { Quarantined } from "./quarantine.ts";
+export { createMemoryCheckpoints, createSqliteCheckpoints, isAfter, type PartitionCheckpoints } from "./partition-checkpoints.ts";
 export { type Relay, type RelayOptions, startRelay } from "./relay.ts";
+export type { ParkedFilter, RetryResult } from "./retries.ts";
 export type { ServiceSurroundings } from "./surroundings.ts";
 export { linkAfter, readSeal, type Seal, sealText } from "./seal.ts";
-export { createWorker, type ParkedFilter, type RetryResult, Waiting, type Worker, type WorkerStatus } from "./worker.ts";
+export { ownsByShard, partitionOf, shardPrefixes, shardsOf } from "./shards.ts";
+export { createWorker, Waiting, type Worker, type WorkerStatus } from "./worker.ts";
 export { createMemoryCache, createSqliteCache } from "./worker-cache.ts";
 export type {
   Clock,

@@ -36,9 +36,9 @@ export function createParking<Message extends object>(
   const { name, bus, ownerOf, clock } = options;
   const notes = createNotes(options.eventStore, clock);
 
-  function newRecord(id: string, input: Input<Message>, key: string, bytes: Uint8Array, { park, detail }: Refusal): ParkedRecord {
+  function newRecord(id: string, topic: string, key: string, bytes: Uint8Array, { park, detail }: Refusal): ParkedRecord {
     const { ns, account } = ownerOf(key);
-    return { id, service: name, ns, account, topic: input.topic, reason: park, detail, parkedAt: clock.now(), key, bytes };
+    return { id, service: name, ns, account, topic, reason: park, detail, parkedAt: clock.now(), key, bytes };
   }
 
   return {
@@ -47,7 +47,7 @@ export function createParking<Message extends object>(
       if (input === undefined) throw new Error(`a message that came from no topic can't be parked: ${reason}, ${detail}`);
       const bytes = input.codec.encode(intake.body);
       const id = intake.parkedAs ?? parkedId(input.topic, input.identityOf?.(message) ?? hash("sha256", bytes, "base64url"));
-      return newRecord(id, input, key, bytes, { park: reason, detail });
+      return newRecord(id, input.topic, key, bytes, { park: reason, detail });
     },
     async keepUnread(unread) {
       for (const { received, input, refusal } of unread) {
@@ -55,7 +55,9 @@ export function createParking<Message extends object>(
         const bytes = content.kind === "poison" ? content.bytes : input.codec.encode(content.body);
         const id = parkedId(input.topic, hash("sha256", bytes, "base64url"));
         if ((await bus.parked.get(id)) !== undefined) continue;
-        const record = newRecord(id, input, received.key, bytes, refusal);
+        const unsent = newRecord(id, input.topic, received.key, bytes, refusal);
+        const headers = content.kind === "poison" ? content.headers : undefined;
+        const record = headers === undefined ? unsent : { ...unsent, headers };
         // Noted first: a crash in between notes it twice under one id, which a reader can see; the other way round never.
         if (options.parkedNote !== undefined) await notes.append(options.parkedNote(record));
         await bus.parked.put([record]);
@@ -64,14 +66,15 @@ export function createParking<Message extends object>(
   };
 }
 
-function parkedId(topic: string, identity: string): string {
+/** The id that a message of a topic always parks under. */
+export function parkedId(topic: string, identity: string): string {
   return hash("sha256", `${topic}\n${identity}`, "base64url");
 }
 
 const NOTE_ATTEMPTS = 20;
 
 /** Appends to streams that only take notes: anybody may write them, so the end is read anew for every note. */
-function createNotes(eventStore: EventStore, clock: Clock) {
+export function createNotes(eventStore: EventStore, clock: Clock) {
   return {
     async append(note: Note): Promise<void> {
       for (let attempt = 0; attempt < NOTE_ATTEMPTS; attempt++) {

@@ -6,6 +6,7 @@
  */
 import type { Append, AppendResult } from "@rerate/event-store";
 import type { ParkedRecord } from "@rerate/message-bus";
+import { allSettled } from "./all-settled.ts";
 import { type Blocked, createStreamDecider, Outage } from "./decide-stream.ts";
 import type { DomainEvent } from "./decider.ts";
 import { BrokenStream, createStateLoader } from "./load-state.ts";
@@ -181,7 +182,7 @@ export function createRounds<State, Message extends object, Event extends Domain
       const fed = found.flatMap(({ body }) => {
         const message = input.read(body);
         if (isRefusal(message)) return [];
-        return [{ message, key, input, body, from: "gap", parkedAs: undefined, answered: undefined } as const];
+        return [{ message, key, input, body, from: "gap", awaited: false, parkedAs: undefined, answered: undefined } as const];
       });
       if (fed.length > 0) {
         work.queue.splice(work.next, 0, ...fed);
@@ -283,7 +284,7 @@ export function createRounds<State, Message extends object, Event extends Domain
         if (options.answers === undefined && intake.answered === undefined) continue;
         const answer = step.events > before ? { ...step.decision.answer, revision } : step.decision.answer;
         intake.answered?.(answer);
-        if (intake.from !== "submission") options.answers?.(intake.message, answer);
+        if (intake.from !== "submission") options.answers?.(intake.message, answer, intake.awaited);
       }
       if (step.decision.kind === "skip") skipped += 1;
       if (step.decision.kind === "park") metrics.count("parked", 1, { reason: step.decision.reason });
@@ -328,7 +329,7 @@ export function createRounds<State, Message extends object, Event extends Domain
       const answer = { status: "parked", detail: QUARANTINED } as const;
       intake.answered?.(answer);
       if (intake.input === undefined || intake.from === "gap") continue;
-      options.answers?.(intake.message, answer);
+      options.answers?.(intake.message, answer, intake.awaited);
       records.push(parking.recordOf(intake, QUARANTINED, work.problem));
     }
     return records;
@@ -372,9 +373,4 @@ const LONGEST_PAUSE_MS = 5_000;
 
 export function isRefusal(read: object): read is { readonly park: string; readonly detail: string } {
   return "park" in read;
-}
-
-/** Waits for all, also when one rejects, so that nothing goes on behind the back of what follows. */
-async function allSettled(promises: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(promises)) if (result.status === "rejected") throw result.reason;
 }

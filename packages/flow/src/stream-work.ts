@@ -18,7 +18,9 @@ export interface Intake<Message> {
   /** Where it came from, so that it can be parked; undefined for deadlines and direct submissions. */
   readonly input: Input<Message> | undefined;
   readonly body: unknown;
-  readonly from: "topic" | "gap" | "deadline" | "submission" | "retry";
+  readonly from: "topic" | "gap" | "deadline" | "submission" | "retry" | "sweep";
+  /** Somebody waits for an answer about it. */
+  readonly awaited: boolean;
   /** The parked record that holds its bytes. */
   parkedAs: string | undefined;
   readonly answered: ((answer: Answer) => void) | undefined;

@@ -6,6 +6,7 @@ import type { LogTopic, MessageBus, ParkedRecord, TopicCodec } from "@rerate/mes
 import type { Answer, Decider, DomainEvent, EventCodec } from "./decider.ts";
 import type { DeadlineStore } from "./deadlines.ts";
 import type { IdentityIndex } from "./identity-index.ts";
+import type { Relay } from "./relay.ts";
 import type { SnapshotStore } from "./snapshots.ts";
 
 export interface WorkerOptions<State, Message extends object, Event extends DomainEvent, Context> {
@@ -27,8 +28,8 @@ export interface WorkerOptions<State, Message extends object, Event extends Doma
   readonly context: () => Context;
   readonly eventStore: EventStore;
   readonly bus: MessageBus;
-  /** Marks a log topic; the relay's where the bus does not serve log topics itself. Default: the bus's. */
-  readonly mark?: (topic: string, readUpTo: string) => void;
+  /** Publishes the log topics where the bus does not serve them itself: told of this worker's partitions and marks. */
+  readonly relay?: Pick<Relay, "own" | "mark">;
   readonly cache: WorkerCache;
   readonly clock: Clock;
   readonly defer: Defer;
@@ -36,8 +37,13 @@ export interface WorkerOptions<State, Message extends object, Event extends Doma
   readonly ownerOf: (key: string) => { readonly ns: string; readonly account: string };
   /** What notes a parked message that has no stream to be noted in (undecodable, refused). Its stream is appended to by anybody. */
   readonly parkedNote?: (record: ParkedRecord) => Note;
-  /** Told after the events are in the log. A hint: a crash can swallow it, a redelivery can repeat it as "duplicate". */
-  readonly answers?: (message: Message, answer: Answer) => void;
+  /**
+   * Told after the events are in the log, and whether the sender said that it waits for an answer. A hint: a crash can swallow
+   * it, a redelivery can repeat it as "duplicate".
+   */
+  readonly answers?: (message: Message, answer: Answer, awaited: boolean) => void;
+  /** True where operators ask for retries of parked messages in another process: looks for such requests now and then. */
+  readonly watchRetries?: boolean;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits?: Partial<Limits>;
@@ -146,6 +152,8 @@ export interface Limits {
   readonly markEveryMs: number;
   /** Keys in memory before the index is saved. */
   readonly unsavedKeys: number;
+  /** How often parked records are looked through for those that somebody asked to retry. */
+  readonly retryEveryMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -166,4 +174,5 @@ export const DEFAULT_LIMITS: Limits = {
   deadlinesPerStream: 1_000,
   markEveryMs: 1_000,
   unsavedKeys: 100_000,
+  retryEveryMs: 5_000,
 };

@@ -5,18 +5,20 @@
  * caches all go through the same rounds (`rounds.ts`). The invariant: a chunk's promise resolves, and so its offset moves,
  * only after every message of it is in the log, known as without effect, or parked with its bytes.
  */
-import type { Chunk, Consumer, ParkedRecord } from "@rerate/message-bus";
+import type { Chunk, Consumer } from "@rerate/message-bus";
 import type { Answer, DomainEvent } from "./decider.ts";
-import { createDeadlines, type Deadlines, HELD, type StreamDeadline, UNKNOWN } from "./deadlines.ts";
 import { createFiring, type Firing } from "./firing.ts";
 import { createIndexUpkeep, forgetForeignCaches, type IndexUpkeep } from "./index-upkeep.ts";
-import { createParking, QUARANTINED, type Unread } from "./parking.ts";
+import { createOwnership } from "./ownership.ts";
+import { createParking, type Unread } from "./parking.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
+import { createRetries, type ParkedFilter, type RetryResult } from "./retries.ts";
 import { createRounds, isRefusal, type Rounds } from "./rounds.ts";
 import type { Snapshot } from "./snapshots.ts";
 import { createStateCache, type Held } from "./state-cache.ts";
+import { createStreamDeadlines } from "./stream-deadlines.ts";
 import { type Intake, newWork, type Work } from "./stream-work.ts";
-import { DEFAULT_LIMITS, type Input, type Limits, type WorkerOptions } from "./worker-options.ts";
+import { DEFAULT_LIMITS, type Limits, type WorkerOptions } from "./worker-options.ts";
 
 export interface Worker<Message> {
   /** Resolves when the caches have caught up with the log and the worker consumes. */
@@ -35,16 +37,6 @@ export interface Worker<Message> {
   retryParked(which: ParkedFilter): Promise<RetryResult>;
 }
 
-export type ParkedFilter =
-  | { readonly ids: readonly string[] }
-  | { readonly ns?: string; readonly account?: string; readonly reason?: string; readonly limit?: number };
-
-export interface RetryResult {
-  readonly tried: number;
-  /** Gone from the parked records. */
-  readonly mended: number;
-}
-
 export interface WorkerStatus {
   readonly state: "new" | "catching-up" | "running" | "stopped";
   readonly quarantined: readonly Quarantined[];
@@ -59,10 +51,6 @@ export class Waiting extends Error {
   override readonly name = "Waiting";
 }
 
-const RETRY_AT_ONCE = 1_000;
-/** Streams with at most so many open deadlines are looked through after every round. */
-const FEW_DEADLINES = 64;
-
 export function createWorker<State, Message extends object, Event extends DomainEvent, Context>(
   options: WorkerOptions<State, Message, Event, Context>,
 ): Worker<Message> {
@@ -74,26 +62,36 @@ export function createWorker<State, Message extends object, Event extends Domain
   const quarantine = createQuarantine();
   const parking = createParking<Message>(options);
   const waiting = new Map<string, string>();
-  const partitions = new Set<number>();
   const finished = Promise.withResolvers<void>();
   const rounds: Rounds<State, Message, Event> = createRounds(options, limits, states, quarantine, {
-    loaded: addDueDeadlines,
+    loaded: (work) => deadlines.addDue(work),
     finished: afterWork,
-    dropped: (stream) => deadlines.set(stream, quarantine.problemOf(stream) === undefined ? UNKNOWN : HELD),
+    dropped: (stream) => deadlines.forget(stream),
   });
-  let deadlines: Deadlines = createDeadlines(options.cache.deadlines);
+  const ownership = createOwnership({
+    ...options,
+    limits,
+    readForeign: async () => await upkeep?.readForeign(),
+    onReady() {
+      deadlines.reconsider();
+      firing?.look();
+    },
+  });
+  const owns = (stream: string) => options.owns?.(stream, ownership.partitions) ?? true;
+  const look = () => firing?.look();
+  const deadlines = createStreamDeadlines<State, Message, Event, Context>(options, limits, states, quarantine, {
+    run,
+    owns,
+    look,
+  });
+  const retries = createRetries<Message>(options, limits, { decide, owns, release });
   let upkeep: IndexUpkeep | undefined;
   let firing: Firing | undefined;
   let consumer: Consumer | undefined;
   let state: WorkerStatus["state"] = "new";
   /** Snapshots to be written together at the end of a round. */
-  let snapshots: Snapshot[] = [];
+  const snapshots: Snapshot[] = [];
   const running = new Set<Promise<unknown>>();
-  /** Due deadlines that had to wait in the present firing. */
-  let postponed: StreamDeadline[] = [];
-  /** Streams with deadlines that other workers look after. */
-  const foreign = new Set<string>();
-  let countIsDue = false;
 
   /** Every way in goes through here. */
   async function run(works: readonly StreamWork[]): Promise<void> {
@@ -122,14 +120,25 @@ export function createWorker<State, Message extends object, Event extends Domain
     const works = new Map<string, StreamWork>();
     const unread: Unread<Message>[] = [];
     for (const received of chunk.messages) {
-      const { content, key } = received;
+      const { content, key, awaited } = received;
       if (content.kind === "poison") {
         unread.push({ received, input, refusal: { park: "malformed", detail: content.error } });
         continue;
       }
       const message = input.read(content.body);
       if (isRefusal(message)) unread.push({ received, input, refusal: message });
-      else add(works, { message, key, input, body: content.body, from: "topic", parkedAs: undefined, answered: undefined });
+      else {
+        add(works, {
+          message,
+          key,
+          input,
+          body: content.body,
+          from: "topic",
+          awaited: awaited === true,
+          parkedAs: undefined,
+          answered: undefined,
+        });
+      }
     }
     metrics.count("messages", chunk.messages.length, { topic: chunk.topic });
     if (unread.length > 0) {
@@ -145,6 +154,17 @@ export function createWorker<State, Message extends object, Event extends Domain
     const late = notWaiting(list);
     firing?.look();
     if (late !== undefined) throw late;
+  }
+
+  /** Messages that did not come in a chunk, on the same path. What must wait stays where it is. */
+  async function decide(intakes: readonly Intake<Message>[]): Promise<Waiting | undefined> {
+    const works = new Map<string, StreamWork>();
+    for (const intake of intakes) add(works, intake);
+    const list = [...works.values()];
+    await run(list);
+    const late = notWaiting(list);
+    firing?.look();
+    return late;
   }
 
   function add(works: Map<string, StreamWork>, intake: Intake<Message>): void {
@@ -166,74 +186,11 @@ export function createWorker<State, Message extends object, Event extends Domain
     return late;
   }
 
-  /** The deadlines of a stream that are due, as messages. */
-  function addDueDeadlines(work: StreamWork): void {
-    if (work.fireBefore === undefined || work.held === undefined) return;
-    work.queue.length = work.settled;
-    const due = [...decider.deadlines(work.held.state)].filter(({ dueAt }) => dueAt < (work.fireBefore ?? ""));
-    due.sort((a, b) => (a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.key < b.key) ? -1 : 1));
-    for (const { message } of due.slice(0, limits.deadlinesPerStream)) {
-      work.queue.push({
-        message: message as Message,
-        key: "",
-        input: undefined,
-        body: undefined,
-        from: "deadline",
-        parkedAs: undefined,
-        answered: undefined,
-      });
-    }
-  }
-
   function afterWork(work: StreamWork): void {
     const held = states.peek(work.stream);
     if (held === undefined) return;
     if (held.revision - held.snapshotAt >= limits.snapshotEvery) snapshots.push(snapshotOf(held));
-    if (work.fireBefore !== undefined) afterFiring(work, work.fireBefore, countDeadlines(held));
-    else if (held.eventsSinceCount === 0) return;
-    // Counting goes over all open deadlines: streams with many are counted when enough has happened, or a little later.
-    else if (held.deadlines <= FEW_DEADLINES || held.eventsSinceCount * 8 >= held.deadlines)
-      deadlines.set(work.stream, countDeadlines(held));
-    else countSoon(work.stream);
-  }
-
-  function afterFiring(work: StreamWork, before: string, soonest: string | undefined): void {
-    if (work.standing === "waiting" && soonest !== undefined) postponed.push({ stream: work.stream, dueAt: soonest });
-    else if (work.queue.length > 0 && work.events.length === 0 && soonest !== undefined && soonest < before) {
-      const problem = `a deadline that was due at ${soonest} was decided and stays open`;
-      quarantine.add({ stream: work.stream, problem, since: options.clock.now() });
-      metrics.count("quarantined", 1);
-      options.log.error({ stream: work.stream, problem }, "quarantined: an invariant of this stream is broken");
-      deadlines.set(work.stream, HELD);
-    } else deadlines.set(work.stream, soonest);
-  }
-
-  /** When the soonest open deadline of a state is due. */
-  function countDeadlines(held: Held<State>): string | undefined {
-    let soonest: string | undefined;
-    held.deadlines = 0;
-    held.eventsSinceCount = 0;
-    for (const { dueAt } of decider.deadlines(held.state)) {
-      held.deadlines += 1;
-      if (soonest === undefined || dueAt < soonest) soonest = dueAt;
-    }
-    return soonest;
-  }
-
-  function countSoon(stream: string): void {
-    deadlines.loosen(stream);
-    if (countIsDue) return;
-    countIsDue = true;
-    options.defer(() => {
-      countIsDue = false;
-      for (const loose of deadlines.takeLoose()) {
-        const held = states.peek(loose);
-        if (held === undefined) deadlines.set(loose, UNKNOWN);
-        else if (held.uses > 0) countSoon(loose);
-        else deadlines.set(loose, countDeadlines(held));
-      }
-      firing?.look();
-    }, limits.markEveryMs);
+    deadlines.afterWork(work, held);
   }
 
   function snapshotOf(held: Held<State>): Snapshot {
@@ -243,21 +200,30 @@ export function createWorker<State, Message extends object, Event extends Domain
     return { stream, revision, link, recordedAt, text };
   }
 
-  async function fire(streams: readonly string[], before: string): Promise<readonly StreamDeadline[]> {
-    const works: StreamWork[] = [];
-    for (const stream of streams) {
-      if (options.owns?.(stream, partitions) ?? true) works.push(newWork(stream, before));
-      else {
-        foreign.add(stream);
-        deadlines.set(stream, HELD);
-      }
+  /** Others may write these streams from now on, or have written them until now: what is held of them would run into conflicts. */
+  function dropStates(changed: readonly number[]): void {
+    const set = new Set(changed);
+    for (const held of states.all()) {
+      const { stream, partition, uses } = held;
+      const isTheirs = options.owns?.(stream, set) ?? (partition !== undefined && set.has(partition));
+      if (isTheirs && uses === 0) states.drop(stream);
     }
-    postponed = [];
-    if (works.length > 0) await run(works);
-    notWaiting(works);
-    const fired = works.reduce((sum, { settled }) => sum + settled, 0);
-    if (fired > 0) metrics.count("deadlines_fired", fired);
-    return postponed;
+  }
+
+  function onAssigned(added: readonly number[]): void {
+    dropStates(added);
+    ownership.assigned(added);
+  }
+
+  function onRevoked(lost: readonly number[]): void {
+    ownership.revoked(lost);
+    dropStates(lost);
+  }
+
+  function release(stream: string): void {
+    if (quarantine.problemOf(stream) === undefined) return;
+    quarantine.release(stream);
+    deadlines.forget(stream);
   }
 
   return {
@@ -266,8 +232,8 @@ export function createWorker<State, Message extends object, Event extends Domain
       if (state !== "new") throw new Error(`${name} was started before`);
       state = "catching-up";
       await forgetForeignCaches(options);
-      deadlines = createDeadlines(options.cache.deadlines);
-      upkeep = createIndexUpkeep(options, limits, states, deadlines, finished.reject);
+      const times = deadlines.open();
+      upkeep = createIndexUpkeep(options, limits, states, times, finished.reject);
       await upkeep.catchUp();
       state = "running";
       const topics = [...inputs.keys()];
@@ -275,11 +241,12 @@ export function createWorker<State, Message extends object, Event extends Domain
         {
           ...options,
           topics: topics.filter((topic) => inputs.get(topic)?.isHint !== true),
-          mark: options.mark ?? ((topic, readUpTo) => bus.mark(topic, readUpTo)),
+          mark: (topic, readUpTo, sources) => (options.relay ?? bus).mark(topic, readUpTo, sources),
+          ready: ownership.ready,
           limits,
-          fire,
+          fire: deadlines.fire,
         },
-        deadlines,
+        times,
         () => consumer,
       );
       if (topics.length > 0) {
@@ -294,8 +261,11 @@ export function createWorker<State, Message extends object, Event extends Domain
         consumer.done.then(finished.resolve, finished.reject);
       }
       firing.look();
+      retries.watch();
     },
     async stop() {
+      retries.stop();
+      ownership.stop();
       await consumer?.stop();
       await firing?.stop();
       await Promise.allSettled(running);
@@ -317,100 +287,18 @@ export function createWorker<State, Message extends object, Event extends Domain
       openDeadlines: deadlines.size,
     }),
     async submit(messages) {
-      const works = new Map<string, StreamWork>();
       const answers: Answer[] = [];
-      messages.forEach((message, i) => {
+      const intakes = messages.map((message, i): Intake<Message> => {
         const answered = (answer: Answer) => {
           answers[i] = answer;
         };
-        add(works, { message, key: "", input: undefined, body: undefined, from: "submission", parkedAs: undefined, answered });
+        const nowhere = { key: "", input: undefined, body: undefined, parkedAs: undefined };
+        return { message, ...nowhere, from: "submission", awaited: false, answered };
       });
-      const list = [...works.values()];
-      await run(list);
-      const late = notWaiting(list);
-      firing?.look();
+      const late = await decide(intakes);
       if (late !== undefined) throw late;
       return answers;
     },
-    retryParked,
+    retryParked: retries.retry,
   };
-
-  function onAssigned(added: readonly number[]): void {
-    for (const partition of added) partitions.add(partition);
-    for (const stream of foreign) deadlines.set(stream, UNKNOWN);
-    foreign.clear();
-    readForeign(limits.pauseMs);
-  }
-
-  /** Whoever had these partitions before has appended what this worker has not seen: its deadlines are ours now. */
-  function readForeign(pauseMs: number): void {
-    if (upkeep === undefined || state !== "running") return;
-    upkeep.readForeign().then(
-      () => firing?.look(),
-      (error: unknown) => {
-        options.log.warn({ service: name, err: error }, "what others appended could not be read; it is tried again");
-        options.defer(() => readForeign(Math.min(pauseMs * 2, limits.markEveryMs * 10)), pauseMs);
-      },
-    );
-  }
-
-  /** Another worker may write these streams from now on: what is held of them would only run into conflicts. */
-  function onRevoked(lost: readonly number[]): void {
-    for (const partition of lost) partitions.delete(partition);
-    for (const held of states.all()) {
-      if (held.uses === 0 && held.partition !== undefined && lost.includes(held.partition)) states.drop(held.stream);
-    }
-  }
-
-  async function retryParked(which: ParkedFilter): Promise<RetryResult> {
-    const records = await parkedRecords(which);
-    const works = new Map<string, StreamWork>();
-    let mended = 0;
-    for (const record of records) {
-      const input = inputs.get(record.topic);
-      const message = input === undefined ? undefined : readAgain(input, record);
-      if (input === undefined || message === undefined) continue;
-      const { key, id, reason } = record;
-      const answered = (answer: Answer) => {
-        if (answer.status !== "parked" && answer.status !== "conflict") mended += 1;
-      };
-      if (reason === QUARANTINED) release(streamOf(message.message));
-      add(works, { ...message, key, input, from: "retry", parkedAs: id, answered });
-    }
-    const list = [...works.values()];
-    await run(list);
-    notWaiting(list);
-    firing?.look();
-    return { tried: records.length, mended };
-  }
-
-  function release(stream: string): void {
-    if (quarantine.problemOf(stream) === undefined) return;
-    quarantine.release(stream);
-    deadlines.set(stream, UNKNOWN);
-  }
-
-  async function parkedRecords(which: ParkedFilter): Promise<readonly ParkedRecord[]> {
-    if (!("ids" in which)) return await bus.parked.list({ limit: RETRY_AT_ONCE, ...which, service: name });
-    const records: ParkedRecord[] = [];
-    for (const id of which.ids) {
-      const record = await bus.parked.get(id);
-      if (record?.service === name) records.push(record);
-    }
-    return records;
-  }
-
-  /** A parked message, decoded; undefined while it still can't be. */
-  function readAgain(
-    input: Input<Message>,
-    record: ParkedRecord,
-  ): { readonly message: Message; readonly body: unknown } | undefined {
-    try {
-      const body = input.codec.decode(record.bytes);
-      const message = input.read(body);
-      return isRefusal(message) ? undefined : { message, body };
-    } catch {
-      return undefined;
-    }
-  }
 }

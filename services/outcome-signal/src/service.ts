@@ -23,7 +23,7 @@ import { topicCodec } from "@rerate/wire";
 
 export interface OutcomeSignalOptions extends ServiceSurroundings {
   readonly catalogue: Catalogue;
-  readonly answers?: (message: OutcomeMessage, answer: Answer) => void;
+  readonly answers?: (message: OutcomeMessage, answer: Answer, awaited: boolean) => void;
 }
 
 /** The topics that outcome-signal's log publishes. */

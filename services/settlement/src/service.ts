@@ -26,7 +26,7 @@ import { topicCodec } from "@rerate/wire";
 export interface SettlementOptions extends ServiceSurroundings {
   /** Kept current by whoever composes the service; read-only here. */
   readonly catalogue: Catalogue;
-  readonly answers?: (message: SettlementMessage, answer: Answer) => void;
+  readonly answers?: (message: SettlementMessage, answer: Answer, awaited: boolean) => void;
 }
 
 /** The topics that settlement's log publishes. */
@@ -80,10 +80,10 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
       { topic: "ledger.entries", inputs: ["usage.accepted", "outcome.decided"] },
     ],
     context: () => context,
-    answers(message, answer) {
+    answers(message, answer, awaited) {
       // What was parked for want of an account or a plan goes on as soon as the contract has changed.
       if (message.kind === "rules-changed") retryWaiting(message.ns, message.account);
-      answers?.(message, answer);
+      answers?.(message, answer, awaited);
     },
   });
   function retryWaiting(ns: string, account: string): void {

@@ -19,7 +19,7 @@ import {
 import { topicCodec } from "@rerate/wire";
 
 export interface WalletOptions extends ServiceSurroundings {
-  readonly answers?: (message: WalletMessage, answer: Answer) => void;
+  readonly answers?: (message: WalletMessage, answer: Answer, awaited: boolean) => void;
 }
 
 export function createWalletService(options: WalletOptions): Worker<WalletMessage> {

@@ -1,0 +1,200 @@
+/**
+ * A front door that consumes: what producers put on an intake topic becomes messages on the topic that an owner consumes.
+ *
+ * Decides nothing and knows no formats (`read` does). The invariant: a message's offset moves only after everything that it
+ * says is durable on the other topic, or after its bytes and headers are parked with the reason. What is published twice
+ * because a process died in between, the owner knows by its identity.
+ */
+import { hash } from "node:crypto";
+import type { Chunk, Consumer, Message, MessageHeaders, ParkedRecord, ReceivedMessage } from "@rerate/message-bus";
+import { createNotes, parkedId } from "./parking.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+/** Bytes and headers as a producer sent them: the bodies of an intake topic. */
+export interface ReportedBytes {
+  readonly bytes: Uint8Array;
+  readonly headers: MessageHeaders;
+}
+
+/** Why a message is not taken, and whose it is as far as could be read. */
+export interface NotTaken {
+  readonly reason: string;
+  readonly detail: string;
+  readonly ns: string;
+  readonly account: string;
+}
+
+export interface DoorIntakeOptions extends Pick<
+  WorkerOptions<never, never, never, never>,
+  "bus" | "eventStore" | "clock" | "defer" | "log" | "metrics" | "parkedNote"
+> {
+  /** Parked records carry it. Also the bus group. */
+  readonly name: string;
+  /** The intake topic. */
+  readonly topic: string;
+  /** Where what it says is published to. */
+  readonly publishTo: string;
+  /** `firstSeenAt`: when this intake first saw the message; a retry passes the time of then. Must not throw, whatever the bytes. */
+  readonly read: (reported: ReportedBytes, firstSeenAt: string) => { readonly publish: readonly Message[] } | NotTaken;
+  /** The namespace that what can't be read at all is filed under. */
+  readonly ns: string;
+  /**
+   * Told up to when everything reported has been published, and for which partitions of the intake topic this process says so.
+   * Whoever waits for an owner's inputs must wait for this too: what is still on the intake topic is input.
+   */
+  readonly mark?: (topic: string, readUpTo: string, sources: readonly number[]) => void;
+  /** How often asked retries are looked for, and marks are said. Default 2 s. */
+  readonly everyMs?: number;
+}
+
+export interface DoorIntake {
+  start(): void;
+  /** Finishes what is running. */
+  stop(): Promise<void>;
+  /** Settles when consuming has ended; rejected with what ended it. */
+  readonly done: Promise<void>;
+  /** Reads again what somebody asked to retry. This also happens by itself, every `everyMs`. */
+  retryAsked(): Promise<{ readonly tried: number; readonly mended: number }>;
+}
+
+const DEFAULT_EVERY_MS = 2_000;
+const RETRY_AT_ONCE = 1_000;
+/** A message may hold many facts; they are published so many at a time. */
+const PUBLISH_AT_ONCE = 1_000;
+
+export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
+  const { name, topic, bus, clock, defer, log, metrics } = options;
+  const everyMs = options.everyMs ?? DEFAULT_EVERY_MS;
+  const notes = createNotes(options.eventStore, clock);
+  const finished = Promise.withResolvers<void>();
+  finished.promise.catch(() => undefined);
+  const partitions = new Set<number>();
+  let consumer: Consumer | undefined;
+  let stopped = false;
+  let marked = "";
+  let retrying: Promise<unknown> = Promise.resolve();
+
+  async function onChunk({ messages }: Chunk): Promise<void> {
+    const now = clock.now();
+    metrics.count("messages", messages.length, { topic });
+    let ready: Message[] = [];
+    for (const received of messages) {
+      const { content } = received;
+      const read = content.kind === "poison" ? unreadable(content.error) : options.read(content.body as ReportedBytes, now);
+      if (!("publish" in read)) {
+        await park(received, read, now);
+        continue;
+      }
+      ready.push(...read.publish);
+      if (ready.length < PUBLISH_AT_ONCE) continue;
+      await bus.publish(options.publishTo, ready);
+      ready = [];
+    }
+    if (ready.length > 0) await bus.publish(options.publishTo, ready);
+  }
+
+  function unreadable(detail: string): NotTaken {
+    return { reason: "malformed", detail, ns: options.ns, account: "" };
+  }
+
+  /** Keeps a message, and notes it once, under an id that is the same however often it is delivered. */
+  async function park({ content, key }: ReceivedMessage, { reason, detail, ns, account }: NotTaken, at: string): Promise<void> {
+    const { bytes, headers = {} } = content.kind === "poison" ? content : (content.body as ReportedBytes);
+    const id = parkedId(topic, identityOf(bytes, headers));
+    metrics.count("parked", 1, { reason });
+    if ((await bus.parked.get(id)) !== undefined) return;
+    const record: ParkedRecord = { id, service: name, ns, account, topic, reason, detail, parkedAt: at, key, bytes, headers };
+    // Noted first: a crash in between notes it twice under one id, which a reader can see; the other way round never.
+    if (options.parkedNote !== undefined) await notes.append(options.parkedNote(record));
+    await bus.parked.put([record]);
+  }
+
+  async function retryAsked(): Promise<{ readonly tried: number; readonly mended: number }> {
+    const asked = await bus.parked.list({ service: name, retryAsked: true, limit: RETRY_AT_ONCE });
+    let mended = 0;
+    for (const { id } of asked) {
+      // Looked at again: an operator may have erased it meanwhile.
+      const record = await bus.parked.get(id);
+      if (record?.retryAskedAt !== undefined && (await readAgain(record))) mended += 1;
+    }
+    return { tried: asked.length, mended };
+  }
+
+  /** True when the record is gone. */
+  async function readAgain(record: ParkedRecord): Promise<boolean> {
+    const { retryAskedAt: _, ...unasked } = record;
+    const read = options.read({ bytes: record.bytes, headers: record.headers ?? {} }, record.parkedAt);
+    if ("publish" in read) {
+      await bus.publish(options.publishTo, read.publish);
+      await bus.parked.erase(record.id);
+      return true;
+    }
+    await bus.parked.put([{ ...unasked, ...read }]);
+    return false;
+  }
+
+  function everyNowAndThen(): void {
+    defer(() => {
+      if (stopped) return;
+      sayMark();
+      retrying = retryAsked()
+        .catch((error: unknown) =>
+          log.warn({ service: name, err: error }, "parked messages could not be read again; they are tried again"),
+        )
+        .finally(everyNowAndThen);
+    }, everyMs);
+  }
+
+  function sayMark(): void {
+    const upTo = options.mark === undefined ? undefined : consumer?.readUpTo(topic);
+    if (upTo === undefined || upTo <= marked || partitions.size === 0) return;
+    marked = upTo;
+    options.mark?.(options.publishTo, upTo, [...partitions]);
+  }
+
+  return {
+    done: finished.promise,
+    start() {
+      if (consumer !== undefined) throw new Error(`${name} consumes ${topic} already`);
+      consumer = bus.consume({
+        group: name,
+        topics: [topic],
+        async onChunk(chunk) {
+          try {
+            await onChunk(chunk);
+          } catch (error) {
+            metrics.count("outages", 1);
+            log.warn(
+              { service: name, partition: chunk.partition, err: error },
+              "reported messages could not be passed on; they come again",
+            );
+            throw error;
+          }
+        },
+        onAssigned(added) {
+          for (const partition of added) partitions.add(partition);
+          // What was said for fewer partitions is not said for these.
+          marked = "";
+        },
+        onRevoked(lost) {
+          for (const partition of lost) partitions.delete(partition);
+        },
+      });
+      consumer.done.then(finished.resolve, finished.reject);
+      everyNowAndThen();
+    },
+    async stop() {
+      stopped = true;
+      await consumer?.stop();
+      await retrying;
+      finished.resolve();
+    },
+    retryAsked,
+  };
+}
+
+/** Two messages with the same bytes are two where their headers differ: a CloudEvent's identity may stand in them. */
+function identityOf(bytes: Uint8Array, headers: MessageHeaders): string {
+  const pairs = Object.entries(headers).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return hash("sha256", `${hash("sha256", bytes, "base64url")}${pairs.length === 0 ? "" : JSON.stringify(pairs)}`, "base64url");
+}
