@@ -12,7 +12,7 @@ export const MAX_APPEND_BYTES = 1_048_576;
 export const MAX_APPEND_EVENTS = 1_000;
 
 /** Throws a RangeError when the append could not be stored exactly as given. Nothing has been written then. */
-export function checkAppend(append: Append): void {
+export function checkAppend(append: Append, maxBytes: number = MAX_APPEND_BYTES): void {
   const { stream, expectedRevision, events } = append;
   if (stream === "" || !isStorable(stream)) throw new RangeError(`"${stream}" is no stream name`);
   if (!Number.isSafeInteger(expectedRevision) || expectedRevision < NO_STREAM) {
@@ -31,8 +31,8 @@ export function checkAppend(append: Append): void {
     units += event.type.length + event.metadata.length + event.data.length;
   }
   // A UTF-16 unit takes at most three bytes of UTF-8, so most appends need no exact count.
-  if (units * 3 > MAX_APPEND_BYTES && bytesOf(events) > MAX_APPEND_BYTES) {
-    throw new RangeError(`an append to ${stream} has ${bytesOf(events)} bytes; at most ${MAX_APPEND_BYTES} fit`);
+  if (units * 3 > maxBytes && bytesOf(events) > maxBytes) {
+    throw new RangeError(`an append to ${stream} has ${bytesOf(events)} bytes; at most ${maxBytes} fit`);
   }
 }
 

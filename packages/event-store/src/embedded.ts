@@ -24,6 +24,8 @@ export interface EmbeddedOptions {
   readonly keepHeads?: number;
   /** How a waiting subscription is woken. Default `setImmediate`. */
   readonly defer?: (task: () => void) => void;
+  /** Default `MAX_APPEND_BYTES`. More for a store whose writer adds something of its own to what it is given. */
+  readonly maxAppendBytes?: number;
 }
 
 const DEFAULT_KEEP = { events: 12_288, bytes: 32_000_000 };
@@ -167,7 +169,7 @@ export function createEmbeddedEventStore(options: EmbeddedOptions): LocalEventSt
     async append(appends) {
       assertOpen();
       if (commit === undefined) throw new Error(`${database.path} is open for reading only`);
-      for (const append of appends) checkAppend(append);
+      for (const append of appends) checkAppend(append, options.maxAppendBytes);
       return (await commit.write(() => writeAll(appends), show)).results;
     },
     async readForward(stream, { from = 0, maxCount }) {

@@ -12,6 +12,8 @@ import { createSubscriptions } from "./subscriptions.ts";
 export interface MemoryOptions {
   /** How a waiting subscription is woken; the simulation schedules it. Default: a microtask. */
   readonly defer?: (task: () => void) => void;
+  /** Default `MAX_APPEND_BYTES`. More for a store whose writer adds something of its own to what it is given. */
+  readonly maxAppendBytes?: number;
 }
 
 export function createMemoryEventStore(options: MemoryOptions = {}): LocalEventStore {
@@ -56,7 +58,7 @@ export function createMemoryEventStore(options: MemoryOptions = {}): LocalEventS
   return {
     async append(appends) {
       assertOpen();
-      for (const append of appends) checkAppend(append);
+      for (const append of appends) checkAppend(append, options.maxAppendBytes);
       const before = log.length;
       const results = appends.map(appendOne);
       if (log.length > before) listeners.call();

@@ -1,0 +1,137 @@
+/**
+ * EventStoreDB as the log, behind the port.
+ *
+ * Data and metadata travel as the bytes of their texts and come back as such; positions are commit and prepare position.
+ * The invariant: one result per append, within the deadline, and never a guess: what could not be learnt is `unknown`.
+ */
+import { checkAppend } from "../append-rules.ts";
+import type { AllOptions, Append, AppendResult, EventPage, EventStore, StoredEvent, Subscription } from "../port.ts";
+import { createAppender } from "./appender.ts";
+import { connect, isHopeless, type ReadRequest } from "./driver.ts";
+import { parsePosition } from "./position.ts";
+import { startSubscriber } from "./subscriber.ts";
+
+export interface EventStoreDbOptions {
+  /** `esdb://host:2113?tls=false`, or any other that the client knows. */
+  readonly connectionString: string;
+  /** After so long an append is `unknown` and a read fails. Default 10,000. */
+  readonly deadlineMs?: number;
+  /** So many appends are sent without an answer at most. Default 512. */
+  readonly maxInFlight?: number;
+  /** Structured logging, called once per lost connection. Default: silence. */
+  readonly log?: { readonly warn: (fields: object, message: string) => void };
+  /** Runs a task after so many milliseconds, without keeping the process alive. Default: a timer. */
+  readonly defer?: (task: () => void, delayMs: number) => void;
+}
+
+const DEFAULT_DEADLINE_MS = 10_000;
+const DEFAULT_IN_FLIGHT = 512;
+const PAUSE_MS = 50;
+
+/** Connects at the first call, and again whenever it must. Closing the store ends its subscriptions and its calls. */
+export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
+  const { deadlineMs = DEFAULT_DEADLINE_MS, maxInFlight = DEFAULT_IN_FLIGHT } = options;
+  const warn = (fields: object, message: string) => options.log?.warn(fields, message);
+  const defer = options.defer ?? ((task, delayMs) => void setTimeout(task, delayMs).unref());
+  const driver = connect(options.connectionString);
+  const appender = createAppender({ driver, deadlineMs, maxInFlight, defer, warn });
+  const subscriptions = new Set<Subscription>();
+  let closed = false;
+
+  function assertOpen(): void {
+    if (closed) throw new Error("the event store is closed");
+  }
+
+  /** Reads again after a lost call, as long as the deadline allows. */
+  async function readPage(request: ReadRequest, maxCount: number): Promise<StoredEvent[]> {
+    const late = { is: false };
+    defer(() => {
+      late.is = true;
+    }, deadlineMs);
+    for (;;) {
+      assertOpen();
+      try {
+        return await driver.readPage(request, maxCount, deadlineMs);
+      } catch (error) {
+        if (late.is || closed || isHopeless(error)) throw new Error("the event store could not be read", { cause: error });
+        await new Promise<void>((resolve) => defer(resolve, PAUSE_MS));
+      }
+    }
+  }
+
+  return {
+    async append(appends) {
+      assertOpen();
+      for (const append of appends) checkAppend(append);
+      const ofStream = new Map<string, Promise<AppendResult>>();
+      const results = appends.map((append) => {
+        const before = ofStream.get(append.stream);
+        const result = before === undefined ? appender.append(append) : before.then((done) => appendAfter(done, append));
+        ofStream.set(append.stream, result);
+        return result;
+      });
+      const settled = await Promise.allSettled(results);
+      return settled.map((result) => {
+        if (result.status === "rejected") throw result.reason;
+        return result.value;
+      });
+    },
+
+    readForward: (stream, { from = 0, maxCount }) => readPage({ stream, from }, maxCount),
+
+    async readLast(stream) {
+      return (await readPage({ stream, from: "end", backwards: true }, 1))[0];
+    },
+
+    readAll,
+
+    subscribeAll(subscribing) {
+      assertOpen();
+      const subscription = startSubscriber({ driver, defer, warn }, subscribing);
+      subscriptions.add(subscription);
+      const ended = () => subscriptions.delete(subscription);
+      subscription.done.then(ended, ended);
+      return subscription;
+    },
+
+    async close() {
+      closed = true;
+      appender.close();
+      const ending = [...subscriptions];
+      await Promise.all(ending.map((subscription) => subscription.stop()));
+      await Promise.allSettled(ending.map((subscription) => subscription.done));
+      driver.reconnect();
+    },
+  };
+
+  /** Nothing follows an append whose outcome is unknown. */
+  async function appendAfter(before: AppendResult, append: Append): Promise<AppendResult> {
+    if (before.kind === "unknown") return { kind: "unknown", cause: before.cause };
+    return await appender.append(append);
+  }
+
+  async function readAll({ after, prefixes, maxCount }: AllOptions): Promise<EventPage> {
+    // The end of the log is asked for first, so that nothing written in between can be skipped.
+    const [last] = await readPage({ from: "end", backwards: true }, 1);
+    const atEnd = { events: [], next: last === undefined || isAfter(after, last) ? after : last.position, end: true };
+    if (prefixes?.length === 0 || last === undefined || isAfter(after, last)) return atEnd;
+    const found = await readPage(
+      {
+        from: after === undefined ? "start" : parsePosition(after),
+        ...(prefixes === undefined || prefixes.includes("") ? { oursOnly: true } : { prefixes }),
+      },
+      // Reads are inclusive, and one more event tells whether the page is the last.
+      maxCount + 2,
+    );
+    const fresh = after === undefined ? found : found.filter(({ position }) => position > after);
+    const events = fresh.slice(0, maxCount);
+    const lastFound = events.at(-1)?.position;
+    if (fresh.length > maxCount) return { events, next: lastFound, end: false };
+    return { events, next: lastFound !== undefined && lastFound > last.position ? lastFound : last.position, end: true };
+  }
+}
+
+/** Whether nothing can follow: positions are padded, so their texts compare as they do. */
+function isAfter(after: string | undefined, last: StoredEvent): boolean {
+  return after !== undefined && after >= last.position;
+}
