@@ -8,6 +8,7 @@
 import { hash } from "node:crypto";
 import type { Chunk, Consumer, Message, MessageHeaders, ParkedRecord, ReceivedMessage } from "@rerate/message-bus";
 import { createNotes, parkedId } from "./parking.ts";
+import type { WorkerStatus } from "./worker.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 /** Bytes and headers as a producer sent them: the bodies of an intake topic. */
@@ -47,12 +48,16 @@ export interface DoorIntakeOptions extends Pick<
   readonly everyMs?: number;
 }
 
+/** Runs like a worker, so that its process treats it like one. */
 export interface DoorIntake {
-  start(): void;
+  readonly name: string;
+  start(): Promise<void>;
   /** Finishes what is running. */
   stop(): Promise<void>;
   /** Settles when consuming has ended; rejected with what ended it. */
   readonly done: Promise<void>;
+  /** `waiting`: partitions whose messages could not be passed on and come again, with the reason. */
+  status(): WorkerStatus;
   /** Reads again what somebody asked to retry. This also happens by itself, every `everyMs`. */
   retryAsked(): Promise<{ readonly tried: number; readonly mended: number }>;
 }
@@ -69,8 +74,9 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
   const finished = Promise.withResolvers<void>();
   finished.promise.catch(() => undefined);
   const partitions = new Set<number>();
+  const waiting = new Map<string, string>();
   let consumer: Consumer | undefined;
-  let stopped = false;
+  let state: WorkerStatus["state"] = "new";
   let marked = "";
   let retrying: Promise<unknown> = Promise.resolve();
 
@@ -101,23 +107,27 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
   async function park({ content, key }: ReceivedMessage, { reason, detail, ns, account }: NotTaken, at: string): Promise<void> {
     const { bytes, headers = {} } = content.kind === "poison" ? content : (content.body as ReportedBytes);
     const id = parkedId(topic, identityOf(bytes, headers));
-    metrics.count("parked", 1, { reason });
     if ((await bus.parked.get(id)) !== undefined) return;
-    const record: ParkedRecord = { id, service: name, ns, account, topic, reason, detail, parkedAt: at, key, bytes, headers };
+    const bare: ParkedRecord = { id, service: name, ns, account, topic, reason, detail, parkedAt: at, key, bytes };
+    const record = Object.keys(headers).length === 0 ? bare : { ...bare, headers };
     // Noted first: a crash in between notes it twice under one id, which a reader can see; the other way round never.
     if (options.parkedNote !== undefined) await notes.append(options.parkedNote(record));
     await bus.parked.put([record]);
+    metrics.count("parked", 1, { reason });
   }
 
   async function retryAsked(): Promise<{ readonly tried: number; readonly mended: number }> {
     const asked = await bus.parked.list({ service: name, retryAsked: true, limit: RETRY_AT_ONCE });
+    let tried = 0;
     let mended = 0;
     for (const { id } of asked) {
       // Looked at again: an operator may have erased it meanwhile.
       const record = await bus.parked.get(id);
-      if (record?.retryAskedAt !== undefined && (await readAgain(record))) mended += 1;
+      if (record?.retryAskedAt === undefined || record.topic !== topic) continue;
+      tried += 1;
+      if (await readAgain(record)) mended += 1;
     }
-    return { tried: asked.length, mended };
+    return { tried, mended };
   }
 
   /** True when the record is gone. */
@@ -135,7 +145,7 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
 
   function everyNowAndThen(): void {
     defer(() => {
-      if (stopped) return;
+      if (state !== "running") return;
       sayMark();
       retrying = retryAsked()
         .catch((error: unknown) =>
@@ -152,43 +162,52 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
     options.mark?.(options.publishTo, upTo, [...partitions]);
   }
 
+  /** A rejected chunk comes again after a pause, from the bus. */
+  async function passOn(chunk: Chunk): Promise<void> {
+    const place = `${topic}/${chunk.partition}`;
+    try {
+      await onChunk(chunk);
+      waiting.delete(place);
+    } catch (error) {
+      waiting.set(place, String(error));
+      metrics.count("outages", 1);
+      log.warn({ service: name, place, err: error }, "reported messages could not be passed on; they come again");
+      throw error;
+    }
+  }
+
   return {
+    name,
     done: finished.promise,
-    start() {
-      if (consumer !== undefined) throw new Error(`${name} consumes ${topic} already`);
+    async start() {
+      if (state !== "new") throw new Error(`${name} is ${state}`);
+      state = "running";
       consumer = bus.consume({
         group: name,
         topics: [topic],
-        async onChunk(chunk) {
-          try {
-            await onChunk(chunk);
-          } catch (error) {
-            metrics.count("outages", 1);
-            log.warn(
-              { service: name, partition: chunk.partition, err: error },
-              "reported messages could not be passed on; they come again",
-            );
-            throw error;
-          }
-        },
+        onChunk: passOn,
         onAssigned(added) {
           for (const partition of added) partitions.add(partition);
           // What was said for fewer partitions is not said for these.
           marked = "";
         },
         onRevoked(lost) {
-          for (const partition of lost) partitions.delete(partition);
+          for (const partition of lost) {
+            partitions.delete(partition);
+            waiting.delete(`${topic}/${partition}`);
+          }
         },
       });
       consumer.done.then(finished.resolve, finished.reject);
       everyNowAndThen();
     },
     async stop() {
-      stopped = true;
+      state = "stopped";
       await consumer?.stop();
       await retrying;
       finished.resolve();
     },
+    status: () => ({ state, quarantined: [], waiting, cachedStreams: 0, openDeadlines: 0 }),
     retryAsked,
   };
 }

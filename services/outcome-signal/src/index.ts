@@ -1,2 +1,3 @@
+export { createSignalIntake, type SignalIntakeOptions } from "./intake.ts";
 export { routes, type SignalDoorDeps } from "./routes.ts";
 export { createOutcomeSignalService, outcomeSignalTopics, type OutcomeSignalOptions } from "./service.ts";

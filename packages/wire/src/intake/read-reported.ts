@@ -4,10 +4,10 @@
  * Whatever came, the same content gives the same content hash as over HTTP, so that a fact sent both ways is a duplicate.
  * Never throws, whatever the bytes. A message is taken as a whole or not at all.
  */
-import type { Instant } from "@rerate/money";
+import { instant, plus, type Instant } from "@rerate/money";
 import type { CostAccepted, SignalAccepted, UsageAccepted } from "../generated/topics.ts";
 import { toCostFact } from "../http/cost.ts";
-import type { Door, InputProblem } from "../http/door.ts";
+import { FUTURE_LIMIT_MS, type Door, type InputProblem } from "../http/door.ts";
 import { isText, TEXT_RULE } from "../http/fields.ts";
 import { toSignal } from "../http/signal.ts";
 import { extensionProblem, isRecord, MAX_KEYS, usageEventProblems } from "../http/usage-event.ts";
@@ -23,6 +23,22 @@ export interface IntakeDoor {
   readonly latest: Instant;
   /** The namespaces that this intake takes facts for. All when absent. */
   readonly namespaces?: ReadonlySet<string> | undefined;
+}
+
+/** `firstSeenAt` is when the message came, `now` when it is read: they differ where a parked message is read again. */
+export function intakeDoorAt(
+  firstSeenAt: string,
+  now: string,
+  { namespaces, futureLimitMs = FUTURE_LIMIT_MS }: IntakeLimits = {},
+): IntakeDoor {
+  return { now: instant(firstSeenAt), latest: plus(instant(now), BigInt(futureLimitMs) * 1_000_000n), namespaces };
+}
+
+export interface IntakeLimits {
+  /** The namespaces that producers may name; all when absent. */
+  readonly namespaces?: ReadonlySet<string> | undefined;
+  /** How far ahead of the intake's clock a fact may claim to be. Default one hour. */
+  readonly futureLimitMs?: number | undefined;
 }
 
 export interface ReportedFacts {
@@ -165,9 +181,14 @@ function filed(
   { namespaces }: IntakeDoor,
   named: readonly string[] = [],
 ): NotTaken {
-  const own = namespaces === undefined || namespaces.has(DEFAULT_NAMESPACE) ? DEFAULT_NAMESPACE : [...namespaces][0];
   const [only] = named.length === 1 ? named : [];
-  return { reason, detail, ns: only ?? own ?? DEFAULT_NAMESPACE, account: accountOf(events) };
+  return { reason, detail, ns: only ?? ownNamespace(namespaces), account: accountOf(events) };
+}
+
+/** The namespace of what names none that can be read: the default, or the first that the intake takes facts for. */
+export function ownNamespace(namespaces: IntakeLimits["namespaces"]): string {
+  const [first = DEFAULT_NAMESPACE] = namespaces ?? [];
+  return namespaces?.has(DEFAULT_NAMESPACE) === false ? first : DEFAULT_NAMESPACE;
 }
 
 /** The account that all events of a message name; empty where there is none such. */

@@ -4,6 +4,8 @@
  * Reading them is `read-reported.ts`'s work, after the message has left the bus: nothing that producers send can be poison to it.
  */
 
+import { topicCodec, type Topic } from "../topics.ts";
+
 /** Bytes with the headers beside them: names in lower case. */
 export interface Reported {
   readonly bytes: Uint8Array;
@@ -24,3 +26,11 @@ export const reportedCodec = {
     return { bytes, headers };
   },
 };
+
+/** The codec that a bus is given for a topic: the intake topics carry whatever producers sent, the others our own Avro. */
+export function busCodec(topic: Topic): {
+  readonly encode: (body: unknown) => Uint8Array;
+  readonly decode: (bytes: Uint8Array, headers?: Readonly<Record<string, string>>) => unknown;
+} {
+  return topic === "usage.reported" || topic === "signal.reported" ? reportedCodec : topicCodec(topic);
+}
