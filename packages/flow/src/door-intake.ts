@@ -146,8 +146,8 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
   function everyNowAndThen(): void {
     defer(() => {
       if (state !== "running") return;
-      sayMark();
       retrying = retryAsked()
+        .then(sayMark)
         .catch((error: unknown) =>
           log.warn({ service: name, err: error }, "parked messages could not be read again; they are tried again"),
         )
