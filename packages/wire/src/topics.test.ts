@@ -1,10 +1,11 @@
+import type { Instant } from "@rerate/money";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "./avro/fingerprint.ts";
 import { recordCodec } from "./avro/record-codec.ts";
 import type { AvroType, TopicRecord } from "./avro/schema.ts";
 import { KNOWN_SCHEMAS } from "./generated/schemas.ts";
-import { MAX_MESSAGE_BYTES, topicCodec, topicNames, UndecodableError, type Topic } from "./topics.ts";
+import { MAX_MESSAGE_BYTES, MAX_PARKED_BYTES, topicCodec, topicNames, UndecodableError, type Topic } from "./topics.ts";
 
 /** Any value of a field, as TypeScript sees it; undefined for an absent one. */
 function valueOf(type: AvroType, named: Map<string, fc.Arbitrary<unknown>>): fc.Arbitrary<unknown> {
@@ -172,6 +173,15 @@ describe("poison", () => {
     expect(() => codec.encode({ ...usage, parent: "x".repeat(MAX_MESSAGE_BYTES) })).toThrow(RangeError);
     expect(codec.decode(codec.encode({ ...usage, parent: "x".repeat(200_000) }))).toMatchObject({ parent: "x".repeat(200_000) });
   });
+});
+
+test("a parked message holds one that is itself too long, with its headers", () => {
+  const codec = topicCodec("parked");
+  const parkedAt = "2026-03-01T09:30:00.000000000Z" as Instant;
+  const text = { id: "i", service: "s", ns: "n", account: "a", topic: "t", reason: "too-large", detail: "d", key: "k" };
+  const record = { ...text, parkedAt, bytes: Buffer.alloc(10_000_000, 7), headers: { ce_id: "x" } };
+  expect(codec.decode(codec.encode(record))).toEqual(record);
+  expect(() => codec.encode({ ...record, bytes: Buffer.alloc(MAX_PARKED_BYTES) })).toThrow(RangeError);
 });
 
 describe("the catalogue of schemas", () => {

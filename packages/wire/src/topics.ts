@@ -23,6 +23,9 @@ export interface TopicCodec<Body> {
 /** Longer messages are neither written nor read. Kafka's own default limit is about the same. */
 export const MAX_MESSAGE_BYTES = 1_000_000;
 
+/** A parked message holds another one, which was perhaps parked because it is too long. */
+export const MAX_PARKED_BYTES = 16_000_000;
+
 /** The codec of a topic. Built once per topic; cheap to ask for again. */
 export function topicCodec<Name extends Topic>(topic: Name): TopicCodec<TopicBodies[Name]> {
   let codec = codecs.get(topic);
@@ -49,6 +52,7 @@ function buildCodec(topic: Topic): TopicCodec<unknown> {
     const codec = writer ?? recordCodec(schema, current.find((one) => one.schema.name === schema.name)?.schema);
     readers.set(lowHalf(codec.fingerprint), codec);
   }
+  const maxBytes = topic === "parked" ? MAX_PARKED_BYTES : MAX_MESSAGE_BYTES;
   const only = writers.size === 1 ? [...writers.values()][0] : undefined;
 
   return {
@@ -58,11 +62,10 @@ function buildCodec(topic: Topic): TopicCodec<unknown> {
       const codec = only ?? writers.get(kind as string);
       if (codec === undefined || (kind !== undefined && kind !== codec.schema.kind))
         throw new TypeError(`${topic} has no messages of this kind`);
-      return codec.encode(body, MAX_MESSAGE_BYTES);
+      return codec.encode(body, maxBytes);
     },
     decode(bytes) {
-      if (bytes.length > MAX_MESSAGE_BYTES)
-        throw new UndecodableError(`the message takes ${bytes.length} bytes, more than ${MAX_MESSAGE_BYTES}`);
+      if (bytes.length > maxBytes) throw new UndecodableError(`the message takes ${bytes.length} bytes, more than ${maxBytes}`);
       if (bytes.length < HEADER_BYTES || bytes[0] !== 0xc3 || bytes[1] !== 0x01) {
         throw new UndecodableError("no Avro single-object message: it does not start with C3 01 and a fingerprint");
       }
