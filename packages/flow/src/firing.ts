@@ -8,6 +8,7 @@
  */
 import type { Consumer } from "@rerate/message-bus";
 import { type Deadlines, HELD, type StreamDeadline, UNKNOWN } from "./deadlines.ts";
+import { toMilliseconds } from "./milliseconds.ts";
 import type { Limits, WorkerOptions } from "./worker-options.ts";
 
 export interface Firing {
@@ -141,8 +142,3 @@ export function createFiring(options: FiringOptions, deadlines: Deadlines, consu
 const LOOK_UP_ONLY = "!";
 /** Timers of Node hold 31 bits. */
 const LONGEST_TIMER_MS = 86_400_000;
-
-/** Whole milliseconds since 1970, rounded towards the past. */
-function toMilliseconds(instant: string): number {
-  return Date.parse(`${instant.slice(0, 23)}Z`);
-}

@@ -164,8 +164,8 @@ export function createRounds<State, Message extends object, Event extends Domain
   /** Reads what the source published from there on and feeds it before the message that showed the gap. */
   async function fillGap(work: StreamWork, sourceStream: string, fromRevision: number): Promise<void> {
     const at = work.queue[work.next];
-    const messagesOf = at?.input?.messagesOf;
-    if (at?.input === undefined || messagesOf === undefined) {
+    const source = at?.input?.source;
+    if (at?.input === undefined || source === undefined) {
       breakWork(work, `a gap in what ${sourceStream} publishes can't be filled: the message came from no log topic`);
       return;
     }
@@ -178,7 +178,7 @@ export function createRounds<State, Message extends object, Event extends Domain
     const { input, key } = at;
     for (let from = fromRevision; ;) {
       const page = await eventStore.readForward(sourceStream, { from, maxCount: limits.pageEvents });
-      const found = page.flatMap((event) => messagesOf(event)).filter((message) => message.key === key);
+      const found = page.flatMap((event) => source.messagesOf(event)).filter((message) => message.key === key);
       const fed = found.flatMap(({ body }) => {
         const message = input.read(body);
         if (isRefusal(message)) return [];

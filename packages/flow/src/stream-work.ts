@@ -26,6 +26,14 @@ export interface Intake<Message> {
   readonly answered: ((answer: Answer) => void) | undefined;
 }
 
+/** What became of messages that were decided together. */
+export interface Decided {
+  /** Why those that are not decided have to wait; undefined when all are. */
+  readonly late: Error | undefined;
+  /** How many events they added to the log. */
+  readonly events: number;
+}
+
 /** One decided message, or several merged into one. */
 export interface Step<Event> {
   /** Messages of the queue before this index are decided. */

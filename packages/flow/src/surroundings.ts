@@ -6,7 +6,7 @@ import type { WorkerCache, WorkerOptions } from "./worker-options.ts";
 
 export type ServiceSurroundings = Pick<
   WorkerOptions<unknown, object, DomainEvent, unknown>,
-  "eventStore" | "bus" | "relay" | "watchRetries" | "clock" | "defer" | "log" | "metrics" | "limits" | "owns"
+  "eventStore" | "bus" | "relay" | "watchRetries" | "sweep" | "clock" | "defer" | "log" | "metrics" | "limits" | "owns"
 > & {
   /** Opens the part of the cache file that belongs to one service. */
   readonly cacheFor: (service: string) => WorkerCache;

@@ -186,6 +186,7 @@ export const add = (account: string, id: string, amount: number, more: { due?: s
 export const forwardedTopic: LogTopic = {
   topic: "toy.forwarded",
   streamPrefix: "toy-",
+  keepsShard: true,
   messagesOf(event) {
     const { type, data } = toyCodec.decode(event);
     if (type !== "Added") return [];
@@ -313,7 +314,7 @@ export const forwardedInput = {
   topic: "toy.forwarded",
   codec: jsonCodec,
   read: (body: unknown) => body as ToyMessage,
-  messagesOf: forwardedTopic.messagesOf,
+  source: forwardedTopic,
 };
 
 export async function eventsOf(world: Pick<Surroundings, "eventStore">, stream: string): Promise<ToyEvent[]> {

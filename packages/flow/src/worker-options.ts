@@ -8,6 +8,7 @@ import type { DeadlineStore } from "./deadlines.ts";
 import type { IdentityIndex } from "./identity-index.ts";
 import type { Relay } from "./relay.ts";
 import type { SnapshotStore } from "./snapshots.ts";
+import type { SweepOptions } from "./sweep.ts";
 
 export interface WorkerOptions<State, Message extends object, Event extends DomainEvent, Context> {
   /** The service: parked records, the bus group and metrics carry it. */
@@ -44,6 +45,8 @@ export interface WorkerOptions<State, Message extends object, Event extends Doma
   readonly answers?: (message: Message, answer: Answer, awaited: boolean) => void;
   /** True where operators ask for retries of parked messages in another process: looks for such requests now and then. */
   readonly watchRetries?: boolean;
+  /** Where messages published from a log can be lost on their way: looks for those that never came. */
+  readonly sweep?: SweepOptions;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits?: Partial<Limits>;
@@ -60,8 +63,8 @@ export interface Input<Message> {
   readonly identityOf?: (message: Message) => string;
   /** True where nothing depends on a message's arrival: deadlines do not wait for such a topic. Default false. */
   readonly isHint?: boolean;
-  /** For a topic that is published from the log: fills gaps in its numbers. */
-  readonly messagesOf?: LogTopic["messagesOf"];
+  /** For a topic that is published from a log, that log: gaps in the numbers are filled from it, lost messages found in it. */
+  readonly source?: Pick<LogTopic, "streamPrefix" | "messagesOf" | "keepsShard">;
 }
 
 export interface Refusal {
@@ -119,6 +122,7 @@ export type WorkerCounter =
   | "gaps"
   | "waits"
   | "deadlines_fired"
+  | "swept"
   | "quarantined"
   | "outages";
 
@@ -154,6 +158,9 @@ export interface Limits {
   readonly unsavedKeys: number;
   /** How often parked records are looked through for those that somebody asked to retry. */
   readonly retryEveryMs: number;
+  /** How often published topics are swept for what was lost on the way, and how old something must be to be missed. */
+  readonly sweepEveryMs: number;
+  readonly sweepGraceMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -175,4 +182,6 @@ export const DEFAULT_LIMITS: Limits = {
   markEveryMs: 1_000,
   unsavedKeys: 100_000,
   retryEveryMs: 5_000,
+  sweepEveryMs: 60_000,
+  sweepGraceMs: 30_000,
 };

@@ -17,7 +17,8 @@ import { createRounds, isRefusal, type Rounds } from "./rounds.ts";
 import type { Snapshot } from "./snapshots.ts";
 import { createStateCache, type Held } from "./state-cache.ts";
 import { createStreamDeadlines } from "./stream-deadlines.ts";
-import { type Intake, newWork, type Work } from "./stream-work.ts";
+import { createSweep } from "./sweep.ts";
+import { type Decided, type Intake, newWork, type Work } from "./stream-work.ts";
 import { DEFAULT_LIMITS, type Limits, type WorkerOptions } from "./worker-options.ts";
 
 export interface Worker<Message> {
@@ -85,6 +86,13 @@ export function createWorker<State, Message extends object, Event extends Domain
     look,
   });
   const retries = createRetries<Message>(options, limits, { decide, owns, release });
+  const sweep =
+    options.sweep &&
+    createSweep<Message>(options, options.sweep, limits, {
+      partitions: () => ownership.ready().keys(),
+      readUpTo: (topic) => consumer?.readUpTo(topic),
+      decide,
+    });
   let upkeep: IndexUpkeep | undefined;
   let firing: Firing | undefined;
   let consumer: Consumer | undefined;
@@ -157,14 +165,14 @@ export function createWorker<State, Message extends object, Event extends Domain
   }
 
   /** Messages that did not come in a chunk, on the same path. What must wait stays where it is. */
-  async function decide(intakes: readonly Intake<Message>[]): Promise<Waiting | undefined> {
+  async function decide(intakes: readonly Intake<Message>[]): Promise<Decided> {
     const works = new Map<string, StreamWork>();
     for (const intake of intakes) add(works, intake);
     const list = [...works.values()];
     await run(list);
     const late = notWaiting(list);
     firing?.look();
-    return late;
+    return { late, events: list.reduce((sum, { appended }) => sum + appended, 0) };
   }
 
   function add(works: Map<string, StreamWork>, intake: Intake<Message>): void {
@@ -262,12 +270,15 @@ export function createWorker<State, Message extends object, Event extends Domain
       }
       firing.look();
       retries.watch();
+      sweep?.start();
     },
     async stop() {
       retries.stop();
       ownership.stop();
+      const swept = sweep?.stop();
       await consumer?.stop();
       await firing?.stop();
+      await swept;
       await Promise.allSettled(running);
       if (state !== "running") return;
       state = "stopped";
@@ -295,7 +306,7 @@ export function createWorker<State, Message extends object, Event extends Domain
         const nowhere = { key: "", input: undefined, body: undefined, parkedAs: undefined };
         return { message, ...nowhere, from: "submission", awaited: false, answered };
       });
-      const late = await decide(intakes);
+      const { late } = await decide(intakes);
       if (late !== undefined) throw late;
       return answers;
     },

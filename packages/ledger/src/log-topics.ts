@@ -25,6 +25,8 @@ export interface LogTopicDefinition {
   readonly topic: string;
   readonly streamPrefix: string;
   readonly messagesOf: (stored: StoredPlace) => readonly KeyedMessage[];
+  /** True where a message has the shard of the stream it is published from. */
+  readonly keepsShard?: boolean;
 }
 
 const NO_MESSAGES: readonly KeyedMessage[] = [];
@@ -33,6 +35,7 @@ const NO_MESSAGES: readonly KeyedMessage[] = [];
 export const usageRecordedTopic: LogTopicDefinition = {
   topic: "usage.recorded",
   streamPrefix: "account-",
+  keepsShard: true,
   messagesOf(stored) {
     const message = usageRecordedOf(decodeEvent("account", stored), stored);
     return message === undefined ? NO_MESSAGES : [keyed(message.ns, message.account, message)];
@@ -51,6 +54,7 @@ export const ledgerEntriesTopic: LogTopicDefinition = {
 export const outcomeDecidedTopic: LogTopicDefinition = {
   topic: "outcome.decided",
   streamPrefix: "outcome-",
+  keepsShard: true,
   messagesOf: (stored) => outcomeDecidedMessages(decodeEvent("outcome", stored), stored),
 };
 
@@ -58,6 +62,7 @@ export const outcomeDecidedTopic: LogTopicDefinition = {
 export const contractChangedTopic: LogTopicDefinition = {
   topic: "contract.changed",
   streamPrefix: "contract-",
+  keepsShard: true,
   messagesOf(stored) {
     const { ns, name } = parseStreamName(stored.stream);
     return [keyed(ns, name, { ns, account: name, sourceRevision: stored.revision })];

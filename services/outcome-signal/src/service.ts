@@ -56,7 +56,7 @@ export function createOutcomeSignalService(options: OutcomeSignalOptions): Worke
         topic: "usage.recorded",
         codec: topicCodec("usage.recorded"),
         read: (body) => body as OutcomeMessage,
-        messagesOf: usageRecordedTopic.messagesOf,
+        source: usageRecordedTopic,
       },
     ],
     outputs: [{ topic: "outcome.decided", inputs: ["signal.accepted", "usage.recorded"] }],

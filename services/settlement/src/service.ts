@@ -63,7 +63,7 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
         topic: "outcome.decided",
         codec: topicCodec("outcome.decided"),
         read: (body) => body as SettlementMessage,
-        messagesOf: outcomeDecidedTopic.messagesOf,
+        source: outcomeDecidedTopic,
       },
       {
         topic: "contract.changed",

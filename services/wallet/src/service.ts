@@ -48,7 +48,7 @@ export function createWalletService(options: WalletOptions): Worker<WalletMessag
         topic: "ledger.entries",
         codec: topicCodec("ledger.entries"),
         read: (body) => body as WalletMessage,
-        messagesOf: ledgerEntriesTopic.messagesOf,
+        source: ledgerEntriesTopic,
       },
     ],
     context: () => undefined,
