@@ -11,8 +11,15 @@ export interface MetricsRegistry {
   count(name: string, help: string, labels: Readonly<Record<string, string>>, by?: number): void;
   /** Reads a value when metrics are asked for. */
   observe(name: string, help: string, read: () => number): void;
+  /** Reads all values of one name, each with its labels, when metrics are asked for. What is not read again is gone. */
+  observeEach(name: string, help: string, labels: readonly string[], read: () => Promise<readonly LabelledValue[]>): void;
   text(): Promise<string>;
   readonly contentType: string;
+}
+
+export interface LabelledValue {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
 export function createMetrics(): MetricsRegistry {
@@ -55,6 +62,18 @@ export function createMetrics(): MetricsRegistry {
     },
     observe(name, help, read) {
       const observed: Gauge = new Gauge({ name, help, registers: [], collect: () => observed.set(read()) });
+      registry.registerMetric(observed);
+    },
+    observeEach(name, help, labels, read) {
+      const collect = async (): Promise<void> => {
+        // One reader that fails must not take all other metrics with it: its values are missing, and that can be alarmed.
+        const values = await read().catch(() => []);
+        observed.reset();
+        // Without labels a reset leaves a zero, which nobody has read.
+        if (labels.length === 0) observed.remove();
+        for (const one of values) observed.set(one.labels, one.value);
+      };
+      const observed: Gauge = new Gauge({ name, help, labelNames: [...labels], registers: [], collect });
       registry.registerMetric(observed);
     },
     text: () => registry.metrics(),
