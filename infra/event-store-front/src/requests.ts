@@ -1,7 +1,7 @@
 /**
  * What clients ask, as plain data. The only file here that names the client's generated stubs, which parse the requests.
  */
-import shared from "@eventstore/db-client/generated/shared_pb.js";
+import type shared from "@eventstore/db-client/generated/shared_pb.js";
 import streams from "@eventstore/db-client/generated/streams_pb.js";
 import type { Expected } from "./appending.ts";
 import type { Proposed } from "./record.ts";

@@ -68,9 +68,8 @@ export function createAppender(options: AppenderOptions): Appender {
   let closed = false;
 
   function fill(): void {
-    while (queue.length > 0 && !pausing && !closed) {
-      const next = queue[0];
-      if (next === undefined) return;
+    if (pausing || closed) return;
+    for (let next = queue[0]; next !== undefined; next = queue[0]) {
       if (next.settled) {
         queue.shift();
         continue;

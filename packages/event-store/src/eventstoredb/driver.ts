@@ -11,7 +11,7 @@ import stubs from "@eventstore/db-client/generated/streams_grpc_pb.js";
 import streams from "@eventstore/db-client/generated/streams_pb.js";
 import type { Append, StoredEvent } from "../port.ts";
 import { NO_STREAM } from "../port.ts";
-import { type LogPosition, parsePosition, positionText } from "./position.ts";
+import { type LogPosition, positionText } from "./position.ts";
 
 /** What the server says about one append. */
 export type Answer =
@@ -39,7 +39,7 @@ export interface BatchStream {
 export interface ReadRequest {
   /** One stream, or all of them. */
   readonly stream?: string;
-  /** Inclusive for reads, exclusive for subscriptions. */
+  /** A revision of the stream, or a position. Inclusive for reads, exclusive for subscriptions. */
   readonly from: number | LogPosition | "start" | "end";
   readonly backwards?: boolean;
   /** Of stream names. */
@@ -227,7 +227,7 @@ function readRequest(
     ofStream.setStreamIdentifier(identifier(stream));
     if (from === "start") ofStream.setStart(new shared.Empty());
     else if (from === "end") ofStream.setEnd(new shared.Empty());
-    else ofStream.setRevision(String(from));
+    else if (typeof from === "number") ofStream.setRevision(String(from));
     options.setStream(ofStream);
   } else {
     const ofAll = new Options.AllOptions();

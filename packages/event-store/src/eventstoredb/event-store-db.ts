@@ -66,7 +66,7 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
       const ofStream = new Map<string, Promise<AppendResult>>();
       const results = appends.map((append) => {
         const before = ofStream.get(append.stream);
-        const result = before === undefined ? appender.append(append) : before.then((done) => appendAfter(done, append));
+        const result = before === undefined ? appender.append(append) : before.then((outcome) => appendAfter(outcome, append));
         ofStream.set(append.stream, result);
         return result;
       });

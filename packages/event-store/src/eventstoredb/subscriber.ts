@@ -94,15 +94,16 @@ export function startSubscriber({ driver, defer, warn }: SubscriberOptions, opti
   function take(): EventPage | undefined {
     if (buffer.events.length === 0) return undefined;
     const isLast = buffer.events.length <= maxBatch;
-    if (isLast && !live && !quiet) return undefined;
+    if (isLast && !live && !quiet && !paused) return undefined;
     const events = buffer.events.splice(0, maxBatch);
     for (const { data, metadata } of events) buffer.units -= data.length + metadata.length;
     const next = events.at(-1)?.position;
+    const end = isLast && !paused;
     if (paused && buffer.events.length < maxBatch) {
       paused = false;
       call?.resume();
     }
-    return { events, next, end: isLast };
+    return { events, next, end };
   }
 
   async function pump(): Promise<void> {
