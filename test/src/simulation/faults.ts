@@ -20,6 +20,8 @@ export type Fault =
   | "zombie"
   | "second-member"
   | "bus-restart"
+  | "checkpoint-rejects"
+  | "topic-recreated"
   | "slow";
 
 export interface Faults {
@@ -50,6 +52,8 @@ const CHANCES: Readonly<Record<Fault, number>> = {
   zombie: 0.012,
   "second-member": 0.01,
   "bus-restart": 0.006,
+  "checkpoint-rejects": 0.05,
+  "topic-recreated": 0.02,
   slow: 0.08,
 };
 

@@ -5,6 +5,7 @@
  *     node test/src/simulation/main.ts --seed 17 [--verbose] [--calm]          one seed as in a row, with its story, or without faults
  *     node test/src/simulation/main.ts --seed 17 --thorough                    with read models and replay, as every fourth seed
  *                                                                              has them: another schedule, another story
+ *     … --stream                                                               as on Kafka, which every third seed is in any case
  *     node test/src/simulation/main.ts --planted [--plant NAME]                how soon each planted bug is found
  *
  * Ends with "N seeds, N passed, N failed" and exit code 1 when any failed, each with the command that repeats it.
@@ -21,6 +22,11 @@ const PROBLEMS_SHOWN = 6;
 const FAILURES_SHOWN = 10;
 const MOST_SEEDS_PER_BUG = 100;
 
+interface Task {
+  readonly seed: number;
+  readonly stream: boolean | undefined;
+}
+
 interface Outcome {
   readonly seed: number;
   readonly problems: readonly string[];
@@ -32,8 +38,8 @@ interface Outcome {
 if (isMainThread) {
   process.exitCode = await main();
 } else {
-  parentPort?.on("message", (seed: number) => {
-    trySeed(seed).then(
+  parentPort?.on("message", ({ seed, stream }: Task) => {
+    trySeed(seed, stream).then(
       (outcome) => parentPort?.postMessage(outcome, []),
       (error: unknown) =>
         parentPort?.postMessage({ seed, problems: [`threw ${String(error)}`], events: 0, messages: 0, faults: 0 }, []),
@@ -51,19 +57,21 @@ async function main(): Promise<number> {
       verbose: { type: "boolean", default: false },
       calm: { type: "boolean", default: false },
       thorough: { type: "boolean" },
+      stream: { type: "boolean" },
       planted: { type: "boolean", default: false },
       plant: { type: "string" },
     },
   });
   if (values.planted || values.plant !== undefined) return await runPlanted(values.plant, Number(values.from));
   if (values.seed !== undefined) return await runOne(Number(values.seed), values);
-  return await runMany(Number(values.from), Number(values.seeds), Number(values.threads));
+  return await runMany(Number(values.from), Number(values.seeds), Number(values.threads), values.stream);
 }
 
-async function trySeed(seed: number): Promise<Outcome> {
-  const result = await runSeed({ seed });
+async function trySeed(seed: number, stream: boolean | undefined): Promise<Outcome> {
+  const options = stream === undefined ? { seed } : { seed, stream };
+  const result = await runSeed(options);
   const problems = [...result.problems];
-  if (seed % TWICE_EVERY === 0 && (await runSeed({ seed })).trace !== result.trace)
+  if (seed % TWICE_EVERY === 0 && (await runSeed(options)).trace !== result.trace)
     problems.push("the same seed did something else the second time");
   return { seed, problems, events: result.events, messages: result.sends, faults: faultsOf(result) };
 }
@@ -76,13 +84,15 @@ interface OneOptions {
   readonly verbose: boolean;
   readonly calm: boolean;
   readonly thorough?: boolean;
+  readonly stream?: boolean;
 }
 
-async function runOne(seed: number, { verbose, calm, thorough }: OneOptions): Promise<number> {
+async function runOne(seed: number, { verbose, calm, thorough, stream }: OneOptions): Promise<number> {
   const result = await runSeed({
     seed,
     calm,
     ...(thorough === undefined ? {} : { thorough }),
+    ...(stream === undefined ? {} : { stream }),
     ...(verbose ? { tell: (line: string) => console.log(line) } : {}),
   });
   if (verbose) for (const [fault, count] of result.faults) console.log(`${fault}: ${count}`);
@@ -95,7 +105,7 @@ async function runOne(seed: number, { verbose, calm, thorough }: OneOptions): Pr
   return failed;
 }
 
-async function runMany(from: number, count: number, threads: number): Promise<number> {
+async function runMany(from: number, count: number, threads: number, stream: boolean | undefined): Promise<number> {
   const started = performance.now();
   const failures: Outcome[] = [];
   let next = from;
@@ -120,14 +130,16 @@ async function runMany(from: number, count: number, threads: number): Promise<nu
       while (next < from + count) {
         const seed = next;
         next += 1;
-        finished(await answerOf(worker, seed));
+        finished(await answerOf(worker, { seed, stream }));
       }
       await worker.terminate();
     }),
   );
   failures.sort((a, b) => a.seed - b.seed);
   for (const { seed, problems } of failures.slice(0, FAILURES_SHOWN)) {
-    console.log(`\nseed ${seed} failed; repeat it with: pnpm simulate --seed ${seed} --verbose`);
+    console.log(
+      `\nseed ${seed} failed; repeat it with: pnpm simulate --seed ${seed} --verbose${stream === true ? " --stream" : ""}`,
+    );
     for (const problem of problems.slice(0, PROBLEMS_SHOWN)) console.log(`  ${problem}`);
     if (problems.length > PROBLEMS_SHOWN) console.log(`  and ${problems.length - PROBLEMS_SHOWN} more`);
   }
@@ -145,10 +157,10 @@ async function runMany(from: number, count: number, threads: number): Promise<nu
   return failures.length > 0 ? 1 : 0;
 }
 
-function answerOf(worker: Worker, seed: number): Promise<Outcome> {
+function answerOf(worker: Worker, task: Task): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     worker.removeAllListeners().once("message", resolve).once("error", reject);
-    worker.postMessage(seed, []);
+    worker.postMessage(task, []);
   });
 }
 

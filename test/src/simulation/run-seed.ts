@@ -18,6 +18,8 @@ export interface SeedOptions {
   readonly makers?: Makers;
   /** Leaves out what costs most: the projector and the replay, which every fourth seed has in any case. */
   readonly thorough?: boolean;
+  /** As on Kafka, with relays and several members of every service, which every third seed has in any case. */
+  readonly stream?: boolean;
   /** Without faults: tells a mistake of the deciders from one of the machinery. */
   readonly calm?: boolean;
   readonly tell?: (line: string) => void;
@@ -37,6 +39,7 @@ export async function runSeed({
   seed,
   makers = SOUND,
   thorough = seed % 4 === 0,
+  stream = seed % 3 === 0,
   calm = false,
   tell = () => {},
 }: SeedOptions): Promise<SeedResult> {
@@ -45,7 +48,8 @@ export async function runSeed({
   const faults = faultsOf(random.fork("faults"));
   if (calm) faults.stop();
   const scheduler = virtualScheduler(random.fork("schedule"), START - 86_400_000);
-  const system = createSystem({ scheduler, random: random.fork("system"), faults, makers, withProjector: thorough });
+  const mode = stream ? random.fork("mode").pick(["stream", "lossy-stream"] as const) : "views";
+  const system = createSystem({ scheduler, random: random.fork("system"), faults, makers, withProjector: thorough, mode });
   const run = new Run({ workload, faults, scheduler, system, random: random.fork("run"), tell });
   const sends = workload.sends.length;
   try {
@@ -74,6 +78,8 @@ export async function runSeed({
   }
 }
 
+/** So many turns without anything happening are quiet: more than 15 seconds, in which every timer of a running worker fires. */
+const QUIET_TURNS = 6;
 /** More steps than this at one instant are a loop. */
 const ENDLESS = 20_000;
 
@@ -99,7 +105,7 @@ class Run {
   /** Returns what kept the system from becoming quiet. */
   async all(): Promise<string[]> {
     const { workload, system, scheduler, faults, tell } = this.#parts;
-    for (const service of SERVICES) system.start(service, "nothing");
+    system.revive();
     const announcements = [...announcementsOf(workload)];
     const sends = [...workload.sends];
     const stops = [...new Set([...announcements.map(({ atMs }) => atMs), ...workload.bursts])].sort((a, b) => a - b);
@@ -196,6 +202,10 @@ class Run {
       tell(`${this.#now()} the bus restarts`);
       system.restartBus();
     }
+    if (faults.strikes("topic-recreated")) {
+      const topic = system.recreateTopic();
+      if (topic !== undefined) tell(`${this.#now()} the topic ${topic} is lost and made anew`);
+    }
     if (random.chance(0.6)) system.revive();
     if (random.chance(0.1)) system.killZombies();
   }
@@ -213,7 +223,7 @@ class Run {
       const lag = await this.#lag();
       const now = system.appends();
       still = now === before && lag === 0 && this.#unsent === 0 ? still + 1 : 0;
-      if (still >= 6) return [];
+      if (still >= QUIET_TURNS) return [];
       before = now;
       scheduler.advanceTo(scheduler.clock.nowMs() + (turn % 5 === 4 ? 11_000 : 1_100));
     }

@@ -1,22 +1,33 @@
 /**
  * The whole system in one simulated machine room: every service as processes on the memory engines, which may crash at any
- * instruction, come back with an old cache, or go on while everybody takes them for dead.
+ * instruction, come back with an old cache, or go on while everybody takes them for dead. Either the bus serves log topics itself,
+ * as the embedded one does, or everything is as on Kafka: relays, several members of every service, topics that may be lost.
  *
  * Owns processes and engines. Decides nothing about time or order: the scheduler does.
  */
 import { createMemoryEventStore, type EventStore } from "@rerate/event-store";
-import { followLog, readSeal, type Metrics, type Worker, type WorkerCache } from "@rerate/flow";
+import {
+  followLog,
+  ownsByShard,
+  readSeal,
+  startRelay,
+  type Metrics,
+  type Relay,
+  type RelayOptions,
+  type SweepOptions,
+  type Worker,
+  type WorkerCache,
+} from "@rerate/flow";
 import {
   contractChangedTopic,
   createCatalogue,
   decodeEvent,
-  parseStreamName,
   type Catalogue,
   type OutcomeMessage,
   type SettlementMessage,
   type WalletMessage,
 } from "@rerate/ledger";
-import { createMemoryBus, createMemoryStorage, type LocalBus, type MessageBus } from "@rerate/message-bus";
+import { createMemoryBus, createMemoryStorage, type LocalBus, type MessageBus, type TopicCodec } from "@rerate/message-bus";
 import { fromMilliseconds, instant } from "@rerate/money";
 import { createProjector } from "@rerate/projections";
 import { createOutcomeSignalService, outcomeSignalTopics, type OutcomeSignalOptions } from "@rerate/service-outcome-signal";
@@ -29,6 +40,8 @@ import { copyCache, emptyCache, openCache, type SavedCache } from "./crashable-c
 import { faultyBus, type FaultyBus } from "./faulty-bus.ts";
 import { faultyEventStore } from "./faulty-event-store.ts";
 import type { Faults } from "./faults.ts";
+import { createStreamBus } from "./stream-bus.ts";
+import { createStreamParts } from "./stream-parts.ts";
 
 export const SERVICES = ["settlement", "outcome-signal", "wallet", "books"] as const;
 export type Service = (typeof SERVICES)[number];
@@ -43,6 +56,8 @@ export interface Makers {
   readonly eventStore: (store: EventStore, service: Service) => EventStore;
   readonly bus: (bus: MessageBus, service: Service) => MessageBus;
   readonly cache: (cache: WorkerCache, service: Service) => WorkerCache;
+  readonly relay: (options: RelayOptions) => Relay;
+  readonly sweep: (options: SweepOptions) => SweepOptions | undefined;
 }
 
 export const SOUND: Makers = {
@@ -52,7 +67,12 @@ export const SOUND: Makers = {
   eventStore: (store) => store,
   bus: (bus) => bus,
   cache: (cache) => cache,
+  relay: startRelay,
+  sweep: (options) => options,
 };
+
+/** On the stream either every topic is whole, and nothing sweeps; or topics may be lost, and everything is swept. */
+export type Mode = "views" | "stream" | "lossy-stream";
 
 export interface System {
   /** The real store, without faults: for doors' catalogue, and for checks. */
@@ -70,6 +90,8 @@ export interface System {
   killZombies(): void;
   running(service: Service): number;
   restartBus(): void;
+  /** A relayed topic is lost with everything that nobody has read yet, and begins anew. Returns its name, if this run has such. */
+  recreateTopic(): string | undefined;
   /** Starts what is not running. */
   revive(): void;
   /** How often the log has grown. */
@@ -91,6 +113,9 @@ interface Member {
 }
 
 const DOOR_TOPICS = ["usage.accepted", "signal.accepted", "wallet.requested"] as const;
+const RELAYED_CODECS: ReadonlyMap<string, TopicCodec> = new Map(
+  (["usage.recorded", "ledger.entries", "outcome.decided", "contract.changed"] as const).map((name) => [name, topicCodec(name)]),
+);
 
 export function createSystem(options: {
   readonly scheduler: VirtualScheduler;
@@ -98,8 +123,9 @@ export function createSystem(options: {
   readonly faults: Faults;
   readonly makers: Makers;
   readonly withProjector: boolean;
+  readonly mode: Mode;
 }): System {
-  const { scheduler, random, faults, makers } = options;
+  const { scheduler, random, faults, makers, mode } = options;
   const eventStore = createMemoryEventStore({ defer: (task) => scheduler.defer(task, 0) });
   let appends = 0;
   eventStore.onAppended(() => {
@@ -109,12 +135,19 @@ export function createSystem(options: {
   const partitions = random.pick([1, 2, 4]);
   const limits = limitsOf(random);
   const errors: string[] = [];
-  const caches = new Map<Service, SavedCache>();
+  const parts = createStreamParts({ mode, partitions, random: random.fork("stream"), faults, makers });
+  /** Cache files of processes that are gone: whoever comes next may take one over. */
+  const caches = new Map<Service, SavedCache[]>();
+  /** How often each relayed topic was lost and made anew. */
+  const ages = new Map<string, number>();
+  const relayed = [...settlementTopics, ...outcomeSignalTopics, contractChangedTopic].map((topic) => ({ ...topic, partitions }));
   const database = options.withProjector ? openDatabase(":memory:", { synchronous: "NORMAL" }) : undefined;
   let members: Member[] = [];
   let zombies: Member[] = [];
   let broker = scheduler.process("bus");
   let bus = openBus();
+  const membersWanted = mode === "views" ? 1 : random.pick([2, 2, 3]);
+  startCatalog();
 
   function now(): string {
     return fromMilliseconds(scheduler.clock.nowMs());
@@ -122,16 +155,14 @@ export function createSystem(options: {
 
   function openBus(): LocalBus {
     const process = broker;
-    return createMemoryBus(
-      {
-        topics: DOOR_TOPICS.map((name) => ({ name, partitions, codec: topicCodec(name) })),
-        logTopics: [...settlementTopics, ...outcomeSignalTopics, contractChangedTopic].map((topic) => ({ ...topic, partitions })),
-        log: eventStore,
-        now,
-        defer: (task, delayMs) => process.defer(task, delayMs),
-      },
-      storage,
-    );
+    const topics = DOOR_TOPICS.map((name) => ({ name, partitions, codec: topicCodec(name) }));
+    const common = { topics, now, defer: (task: () => void, delayMs: number) => process.defer(task, delayMs) };
+    if (mode === "views") return createMemoryBus({ ...common, logTopics: relayed, log: eventStore }, storage);
+    const withCodecs = relayed.flatMap((topic) => {
+      const codec = RELAYED_CODECS.get(topic.topic);
+      return codec === undefined ? [] : [{ ...topic, codec }];
+    });
+    return createStreamBus({ ...common, relayed: withCodecs, ages }, storage);
   }
 
   function start(service: Service, inherit: "nothing" | "cache"): void {
@@ -139,8 +170,7 @@ export function createSystem(options: {
       startBooks();
       return;
     }
-    const saved = (inherit === "cache" ? caches.get(service) : undefined) ?? emptyCache();
-    caches.set(service, saved);
+    const saved = (inherit === "cache" ? caches.get(service)?.pop() : undefined) ?? emptyCache();
     const process = scheduler.process(service);
     const member: Member = { service, process, bus: faultyBus(() => bus, process, faults), saved };
     members.push(member);
@@ -158,9 +188,15 @@ export function createSystem(options: {
       openCache(saved, () => process.alive),
       service,
     );
+    const connection = makers.bus(own, service);
+    const relay = parts.relayFor(service, { process, eventStore: store, bus: connection });
+    const sweep = parts.sweepFor(service, process);
     const surroundings = {
       eventStore: store,
-      bus: makers.bus(own, service),
+      bus: connection,
+      ...(relay === undefined ? {} : { relay }),
+      ...(sweep === undefined ? {} : { sweep }),
+      watchRetries: mode !== "views",
       clock: { now },
       defer: (task: () => void, delayMs: number) => process.defer(task, delayMs),
       cacheFor: () => cache,
@@ -170,7 +206,7 @@ export function createSystem(options: {
       },
       metrics: NO_METRICS,
       limits,
-      owns: (stream: string, owned: ReadonlySet<number>) => owned.has(parseStreamName(stream).shard % partitions),
+      owns: ownsByShard(partitions),
     };
     const worker: AnyWorker =
       service === "wallet"
@@ -213,10 +249,24 @@ export function createSystem(options: {
     members.push({ service: "books", process, bus: faultyBus(() => bus, process, faults), saved: emptyCache(), hasEnded });
   }
 
+  /** The catalog's relay: of hints that nobody depends on. */
+  function startCatalog(): void {
+    const process = scheduler.process("catalog");
+    const store = faultyEventStore(eventStore, process, faults);
+    const relay = parts.relayFor("catalog", { process, eventStore: store, bus: faultyBus(() => bus, process, faults) });
+    relay?.own(Array.from({ length: partitions }, (_, partition) => partition));
+  }
+
   function end(member: Member): void {
     member.process.kill();
     member.bus.abandon();
     members = members.filter((other) => other !== member);
+    leaveCache(member);
+  }
+
+  /** A zombie goes on with its own: its successor is another process with a copy, as it is now. */
+  function leaveCache({ service, saved }: Member): void {
+    caches.set(service, [...(caches.get(service) ?? []), copyCache(saved)]);
   }
 
   function memberOf(service: Service): Member | undefined {
@@ -240,8 +290,7 @@ export function createSystem(options: {
       member.bus.abandon();
       members = members.filter((other) => other !== member);
       zombies.push(member);
-      // Its successor is another process with another cache file.
-      if (caches.get(service) === member.saved) caches.set(service, copyCache(member.saved));
+      leaveCache(member);
     },
     killZombies() {
       for (const { process, bus: own } of zombies) {
@@ -252,6 +301,12 @@ export function createSystem(options: {
       zombies = [];
     },
     running: (service) => members.filter((member) => member.service === service).length,
+    recreateTopic() {
+      if (mode !== "lossy-stream") return undefined;
+      const { topic } = random.pick(relayed);
+      ages.set(topic, (ages.get(topic) ?? 0) + 1);
+      return topic;
+    },
     restartBus() {
       for (const member of [...members, ...zombies]) if (member.service !== "books") end(member);
       zombies = zombies.filter(({ process }) => process.alive);
@@ -261,9 +316,10 @@ export function createSystem(options: {
     },
     revive() {
       for (const member of members) if (member.hasEnded?.() === true) end(member);
-      for (const service of SERVICES)
-        if (!members.some((member) => member.service === service))
-          start(service, faults.strikes("crash-without-cache") ? "nothing" : "cache");
+      for (const service of SERVICES) {
+        const missing = (service === "books" ? 1 : membersWanted) - members.filter((member) => member.service === service).length;
+        for (let i = 0; i < missing; i++) start(service, faults.strikes("crash-without-cache") ? "nothing" : "cache");
+      }
     },
     appends: () => appends,
     async describe() {
@@ -279,7 +335,9 @@ export function createSystem(options: {
       }
       return words.join("; ");
     },
-    mark: () => bus.mark("contract.changed", now()),
+    mark() {
+      if (mode === "views") bus.mark("contract.changed", now());
+    },
   };
 }
 
@@ -296,6 +354,8 @@ function limitsOf(random: SeededRandom) {
     deadlineStreams: random.pick([1, 200]),
     deadlinesPerStream: random.pick([1, 1_000]),
     unsavedKeys: random.pick([3, 20, 100_000]),
+    sweepEveryMs: 5_000,
+    sweepGraceMs: 2_000,
   };
 }
 
