@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createClient } from "./client.ts";
-import { createEmitter, type EmitterOptions, type Trouble } from "./emitter.ts";
+import { createEmitter, type EmitterOptions } from "./emitter.ts";
+import type { Trouble, Undelivered } from "./facts.ts";
 import { RefusedError, UnreachableError } from "./transport.ts";
 
 interface Sent {
@@ -175,5 +176,60 @@ describe("the emitter", () => {
     expect([usage(1), usage(2), usage(3)].map((one) => throwing.usage(one))).toEqual([true, true, false]);
     expect(await throwing.close(20)).toMatchObject({ waiting: 2, sent: 0, dropped: 1 });
     expect(throwing.usage(usage(4))).toBe(false);
+  });
+
+  test("gives what it has given up to the outbox, which can emit it again as it was", async () => {
+    const undelivered: Undelivered[] = [];
+    const keep = { onUndelivered: (one: Undelivered) => void undelivered.push(one), now: () => "2026-03-01T09:30:00Z" };
+    const refusing = fakeServer(() => ({ status: 202, body: { accepted: 1, refused: [{ pointer: "/1/id", detail: "no" }] } }));
+    const first = emitterOn(refusing, keep).emitter;
+    first.usage(usage(1));
+    first.usage(usage(2));
+    await first.flush();
+    const silent = emitterOn(fakeServer(unreachable), { ...keep, maxQueue: 1 }).emitter;
+    silent.signal({ id: "s-1", account: "acme", outcome: "req-1", signal: "accept" });
+    silent.usage(usage(3));
+    await silent.close(20);
+    silent.usage(usage(4));
+    expect(undelivered.map(({ reason, facts }) => [reason, ...facts.map(({ body }) => body.id)])).toEqual([
+      ["refused", "req-2"],
+      ["queue-full", "req-3"],
+      ["closed", "s-1"],
+      ["closed", "req-4"],
+    ]);
+    const server = fakeServer(accepted);
+    const again = emitterOn(server).emitter;
+    for (const { facts } of undelivered) for (const fact of facts) again.emit(JSON.parse(JSON.stringify(fact)) as typeof fact);
+    expect(await again.flush()).toMatchObject({ sent: 4, waiting: 0 });
+    expect(server.sent.flatMap(({ body }) => body)).toContainEqual({
+      source: "api",
+      id: "s-1",
+      account: "acme",
+      outcome: "req-1",
+      signal: "accept",
+      time: "2026-03-01T09:30:00Z",
+    });
+  });
+
+  test("asks in smaller batches when the receipt does not name every fact that was refused", async () => {
+    const server = fakeServer((sent) => {
+      const facts = sent.body as { id: string }[];
+      const bad = facts.findIndex(({ id }) => id === "req-2");
+      const refused = bad < 0 || facts.length > 1 ? [] : [{ pointer: `/${bad}/id`, detail: "no" }];
+      return { status: 202, body: { accepted: facts.length - (bad < 0 ? 0 : 1), refused } };
+    });
+    const { emitter } = emitterOn(server, { maxBatch: 4 });
+    for (let n = 1; n <= 4; n += 1) emitter.usage(usage(n));
+    expect(await emitter.flush()).toMatchObject({ sent: 3, refused: 1, waiting: 0 });
+  });
+
+  test("survives callbacks that throw", async () => {
+    const fail = () => {
+      throw new Error("from a callback");
+    };
+    const server = fakeServer(unreachable, accepted);
+    const { emitter } = emitterOn(server, { now: fail, spread: fail, onTrouble: fail, onUndelivered: fail });
+    expect(emitter.usage(usage(1))).toBe(true);
+    expect(await emitter.flush()).toMatchObject({ sent: 1, waiting: 0 });
   });
 });

@@ -13,6 +13,8 @@ export * from "./http/signal.ts";
 export * from "./http/usage-event.ts";
 export * from "./http/usage-fact.ts";
 export * from "./http/wallet-command.ts";
+export * from "./intake/encode-reported.ts";
 export * from "./intake/read-reported.ts";
 export * from "./intake/reported.ts";
 export * from "./topics.ts";
+export * from "./topic-table.ts";

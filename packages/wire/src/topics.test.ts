@@ -180,7 +180,9 @@ test("a parked message holds one that is itself too long, with its headers", () 
   const parkedAt = "2026-03-01T09:30:00.000000000Z" as Instant;
   const text = { id: "i", service: "s", ns: "n", account: "a", topic: "t", reason: "too-large", detail: "d", key: "k" };
   const record = { ...text, parkedAt, bytes: Buffer.alloc(10_000_000, 7), headers: { ce_id: "x" } };
-  expect(codec.decode(codec.encode(record))).toEqual(record);
+  const { bytes, ...others } = codec.decode(codec.encode(record));
+  expect(record.bytes.equals(bytes)).toBe(true);
+  expect({ ...others, bytes: undefined }).toEqual({ ...record, bytes: undefined });
   expect(() => codec.encode({ ...record, bytes: Buffer.alloc(MAX_PARKED_BYTES) })).toThrow(RangeError);
 });
 
