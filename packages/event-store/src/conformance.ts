@@ -21,6 +21,9 @@ import {
 import { type EventStore, NO_STREAM, type NewEvent } from "./port.ts";
 import { describeSubscriptions } from "./subscription-conformance.ts";
 
+export { openRoom } from "./conformance-room.ts";
+export type { OpenedStore, TestFunctions } from "./conformance-fixtures.ts";
+
 /** `open` gives an empty log every time. */
 export function describeEventStore(
   { describe, it, expect }: TestFunctions,
@@ -109,6 +112,55 @@ export function describeEventStore(
       const results = (await Promise.all(race)).flat();
       expect(results.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
       expect((await store.readForward("a-1", { maxCount: 10 })).length).toEqual(1);
+    });
+
+    test("the same text again where the stream has gone on, as further events", async (store) => {
+      const same = [event("same"), event("same")];
+      expect(await store.append([{ stream: "a-1", expectedRevision: NO_STREAM, events: same }])).toEqual([
+        { kind: "committed", lastRevision: 1 },
+      ]);
+      expect(await store.append([{ stream: "a-1", expectedRevision: 1, events: same }])).toEqual([
+        { kind: "committed", lastRevision: 3 },
+      ]);
+      // A re-send of either, at its own place, still writes nothing.
+      for (const [expectedRevision, lastRevision] of [
+        [NO_STREAM, 1],
+        [1, 3],
+      ] as const) {
+        expect(await store.append([{ stream: "a-1", expectedRevision, events: same }])).toEqual([
+          { kind: "committed", lastRevision },
+        ]);
+      }
+      expect((await store.readForward("a-1", { maxCount: 10 })).map(({ revision }) => revision)).toEqual([0, 1, 2, 3]);
+    });
+
+    test("nothing when only a later event of a re-send differs, or when another text stands at its beginning", async (store) => {
+      await store.append([append("a-1", NO_STREAM, 4)]);
+      const sent = append("a-1", NO_STREAM, 3).events;
+      const conflict = [{ kind: "conflict", actualRevision: 3 }];
+      for (const place of [0, 1, 2]) {
+        const events = sent.with(place, event("other"));
+        expect(await store.append([{ stream: "a-1", expectedRevision: NO_STREAM, events }])).toEqual(conflict);
+      }
+      // The right texts one place too early.
+      const shifted = append("a-1", 0, 3).events;
+      expect(await store.append([{ stream: "a-1", expectedRevision: NO_STREAM, events: shifted }])).toEqual(conflict);
+      expect((await store.readForward("a-1", { maxCount: 10 })).map(plain)).toEqual(stored("a-1", 0, 4));
+    });
+
+    test("many at once, each answered in its place", async (store) => {
+      const streams = Array.from({ length: 300 }, (_, index) => `a-${index}`);
+      const first = await store.append(streams.map((stream) => append(stream, NO_STREAM, 2)));
+      expect(first).toEqual(streams.map(() => ({ kind: "committed", lastRevision: 1 })));
+      const second = await Promise.all(
+        streams.map((stream, index) => store.append([append(stream, index % 3 === 0 ? NO_STREAM : 1, 3)])),
+      );
+      expect(second.flat()).toEqual(
+        streams.map((_, index) =>
+          index % 3 === 0 ? { kind: "conflict", actualRevision: 1 } : { kind: "committed", lastRevision: 4 },
+        ),
+      );
+      expect((await pages(store, { maxCount: 500 })).length).toEqual(600 + 200 * 3);
     });
 
     test("an empty list of appends, as nothing", async (store) => {

@@ -1,6 +1,6 @@
 /** The part of the suite that is about subscriptions; every engine runs it through `describeEventStore`. */
-import { FILLED, fill, append, place, watch, rejects, type TestFunctions } from "./conformance-fixtures.ts";
-import { type EventStore, NO_STREAM } from "./port.ts";
+import { FILLED, fill, append, pages, place, watch, rejects, type TestFunctions } from "./conformance-fixtures.ts";
+import { type EventStore, NO_STREAM, type Position } from "./port.ts";
 
 /** `test` opens an empty log for each test and closes it. */
 export function describeSubscriptions(
@@ -33,6 +33,49 @@ export function describeSubscriptions(
       await store.append([append("b-9", NO_STREAM, 1), append("a-9", NO_STREAM, 1)]);
       await reached(expected.length + 1);
       expect(seen.flatMap((page) => page.events.map(place))).toEqual([...expected, "a-9 0"]);
+      await subscription.stop();
+      await subscription.done;
+    });
+
+    test("and goes on where another one has stopped, with nothing lost and nothing twice", async (store) => {
+      await fill(store);
+      const seen: string[] = [];
+      let after: Position | undefined;
+      let revision = NO_STREAM;
+      for (let round = 0; round < 6; round++) {
+        await store.append([append("a-late", revision, 2)]);
+        revision += 2;
+        const expected = (await pages(store, { prefixes: ["a-"], maxCount: 100 })).length;
+        // Stops in the middle of what there is, except in the last round.
+        const enough = round === 5 ? expected : Math.min(seen.length + 3, expected);
+        const reached = Promise.withResolvers<void>();
+        const subscription = store.subscribeAll({
+          after,
+          prefixes: ["a-"],
+          maxBatch: 2,
+          onEvents(page) {
+            if (seen.length >= enough) return;
+            seen.push(...page.events.map(place));
+            after = page.next;
+            if (seen.length >= enough) reached.resolve();
+          },
+        });
+        await reached.promise;
+        await subscription.stop();
+        await subscription.done;
+      }
+      expect(seen).toEqual((await pages(store, { prefixes: ["a-"], maxCount: 100 })).map(place));
+    });
+
+    test("and says when it has come to the end", async (store) => {
+      await fill(store);
+      const { seen, reached, onEvents } = watch();
+      const subscription = store.subscribeAll({ maxBatch: 5, onEvents });
+      await reached(FILLED.length);
+      expect(seen.map(({ end }) => end)).toEqual(seen.map((_, index) => index === seen.length - 1));
+      await store.append([append("a-9", NO_STREAM, 1)]);
+      await reached(FILLED.length + 1);
+      expect(seen.at(-1)?.end).toEqual(true);
       await subscription.stop();
       await subscription.done;
     });

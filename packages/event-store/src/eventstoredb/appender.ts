@@ -37,9 +37,9 @@ interface Pending {
   readonly since: number;
   readonly settle: (result: AppendResult) => void;
   readonly refuse: (error: Error) => void;
+  state: "queued" | "sent" | "settled";
   sentAt: number;
   sends: number;
-  settled: boolean;
   cause: Error | undefined;
 }
 
@@ -70,7 +70,7 @@ export function createAppender(options: AppenderOptions): Appender {
   function fill(): void {
     if (pausing || closed) return;
     for (let next = queue[0]; next !== undefined; next = queue[0]) {
-      if (next.settled) {
+      if (next.state === "settled") {
         queue.shift();
         continue;
       }
@@ -87,6 +87,7 @@ export function createAppender(options: AppenderOptions): Appender {
     open.waiting.set(correlation, item);
     inFlight.count += 1;
     inFlight.units += item.units;
+    item.state = "sent";
     item.sentAt = now;
     item.sends += 1;
     open.writable = open.stream.send(correlation, item.append, item.ids);
@@ -125,7 +126,7 @@ export function createAppender(options: AppenderOptions): Appender {
   }
 
   function answeredOne(item: Pending, answer: Answer): void {
-    if (item.settled) return;
+    if (item.state === "settled") return;
     switch (answer.kind) {
       case "written":
         return settle(item, { kind: "committed", lastRevision: answer.lastRevision });
@@ -137,21 +138,30 @@ export function createAppender(options: AppenderOptions): Appender {
         return settle(item, { kind: "conflict", actualRevision: answer.actualRevision });
       case "unsure":
         item.cause = answer.cause;
-        // The tick sends it again.
+        // The next tick sends it again.
         item.sentAt = now - PATIENCE + 1;
         return;
       case "refused":
-        item.settled = true;
-        pending.delete(item);
-        return item.refuse(answer.error);
+        return refuse(item, answer.error);
     }
   }
 
   function settle(item: Pending, result: AppendResult): void {
-    if (item.settled) return;
-    item.settled = true;
+    item.state = "settled";
     pending.delete(item);
     item.settle(result);
+  }
+
+  function refuse(item: Pending, error: Error): void {
+    item.state = "settled";
+    pending.delete(item);
+    item.refuse(error);
+  }
+
+  /** To the front of the queue, in this order. */
+  function sendAgain(items: readonly Pending[]): void {
+    for (const item of items) item.state = "queued";
+    queue = [...items, ...queue];
   }
 
   /** Everything that was on its way goes back to the front of the queue, in the order it was sent. */
@@ -160,20 +170,17 @@ export function createAppender(options: AppenderOptions): Appender {
     const again = new Set<Pending>();
     for (const item of ended.waiting.values()) {
       landed(item);
+      if (item.state !== "sent") continue;
       item.cause = cause;
-      if (!item.settled) again.add(item);
+      again.add(item);
     }
     ended.waiting.clear();
+    sendAgain([...again]);
     if (isHopeless(cause)) {
-      for (const item of [...again, ...queue]) {
-        item.settled = true;
-        pending.delete(item);
-        item.refuse(cause);
-      }
+      for (const item of pending) refuse(item, cause);
       queue = [];
       return;
     }
-    queue = [...again, ...queue.filter((item) => !again.has(item))];
     failures += 1;
     if (queue.length > 0)
       warn({ err: cause, appends: queue.length, failures }, "the stream of appends ended; they are sent again");
@@ -189,40 +196,37 @@ export function createAppender(options: AppenderOptions): Appender {
     }, delayMs);
   }
 
+  /** The only clock: runs while anything is pending. */
   function tick(): void {
     now += 1;
     for (const item of pending) {
-      // The first tick may come right after the append, so one more than TICKS - 1 would be beyond the deadline.
+      // The first tick may come right after the append, so the last that is surely within the deadline is the one before it.
       if (now - item.since < TICKS - 1) continue;
       settle(item, { kind: "unknown", cause: item.cause ?? new Error(`no answer within ${options.deadlineMs} ms`) });
     }
-    if (lane !== undefined) watch(lane);
-    queue = queue.filter((item) => !item.settled);
+    const late = [...pending].filter((item) => item.state === "sent" && now - item.sentAt >= PATIENCE);
+    if (lane !== undefined && late.length > 0 && now - lane.lastAnswer >= PATIENCE) giveUp(lane);
+    sendAgain(late.filter((item) => item.state === "sent"));
+    if (lane !== undefined) forgetSettled(lane);
     ticking = pending.size > 0 && !closed;
     if (ticking) defer(tick, tickMs);
     fill();
   }
 
-  /** Sends again what has waited too long; gives a lane up that answers nothing at all. */
-  function watch(watched: Lane): void {
-    const late = new Set<Pending>();
-    for (const [number, item] of watched.waiting) {
-      if (now - item.sentAt < PATIENCE) continue;
-      if (!item.settled) late.add(item);
-      else {
-        watched.waiting.delete(number);
-        landed(item);
-      }
-    }
-    for (const item of pending) if (item.sends > 0 && now - item.sentAt >= PATIENCE && !queue.includes(item)) late.add(item);
-    if (late.size === 0) return;
-    if (now - watched.lastAnswer < PATIENCE) {
-      queue = [...late, ...queue];
-      return;
-    }
-    watched.stream.cancel();
+  /** A lane that answers nothing at all. */
+  function giveUp(silent: Lane): void {
+    silent.stream.cancel();
     driver.reconnect();
-    laneEnded(watched, new Error(`no answer within ${PATIENCE * tickMs} ms`));
+    laneEnded(silent, new Error(`no answer within ${PATIENCE * tickMs} ms`));
+  }
+
+  /** What was settled by another copy, or by the deadline, no longer waits for its answer and makes room. */
+  function forgetSettled({ waiting }: Lane): void {
+    for (const [number, item] of waiting) {
+      if (item.state !== "settled") continue;
+      waiting.delete(number);
+      landed(item);
+    }
   }
 
   return {
@@ -236,9 +240,9 @@ export function createAppender(options: AppenderOptions): Appender {
           since: now,
           settle,
           refuse,
+          state: "queued",
           sentAt: now,
           sends: 0,
-          settled: false,
           cause: undefined,
         };
         pending.add(item);

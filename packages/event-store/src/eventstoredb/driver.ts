@@ -63,7 +63,7 @@ export interface ReadCall {
 
 export interface Driver {
   openBatch(listener: BatchListener): BatchStream;
-  /** At most `maxCount` events; rejects when they are not there after `deadlineMs`. A stream that does not exist has none. */
+  /** At most `maxCount` events; rejects when they are not all there after `deadlineMs`. A stream that does not exist has none. */
   readPage(request: ReadRequest, maxCount: number, deadlineMs: number): Promise<StoredEvent[]>;
   subscribe(request: ReadRequest, listener: ReadListener): ReadCall;
   /** Gives up the channel; the next call opens another. */

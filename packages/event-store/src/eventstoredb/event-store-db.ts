@@ -26,6 +26,8 @@ export interface EventStoreDbOptions {
 
 const DEFAULT_DEADLINE_MS = 10_000;
 const DEFAULT_IN_FLIGHT = 512;
+/** The deadline of a read has room for so many tries. */
+const READ_TRIES = 3;
 const PAUSE_MS = 50;
 
 /** Connects at the first call, and again whenever it must. Closing the store ends its subscriptions and its calls. */
@@ -33,6 +35,7 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
   const { deadlineMs = DEFAULT_DEADLINE_MS, maxInFlight = DEFAULT_IN_FLIGHT } = options;
   const warn = (fields: object, message: string) => options.log?.warn(fields, message);
   const defer = options.defer ?? ((task, delayMs) => void setTimeout(task, delayMs).unref());
+  const patienceMs = Math.ceil(deadlineMs / READ_TRIES);
   const driver = connect(options.connectionString);
   const appender = createAppender({ driver, deadlineMs, maxInFlight, defer, warn });
   const subscriptions = new Set<Subscription>();
@@ -42,18 +45,20 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
     if (closed) throw new Error("the event store is closed");
   }
 
-  /** Reads again after a lost call, as long as the deadline allows. */
+  /** Reads again after a call that was lost or had no answer, as long as the deadline allows. */
   async function readPage(request: ReadRequest, maxCount: number): Promise<StoredEvent[]> {
-    const late = { is: false };
+    const state = { triesAllowed: true };
+    // A try that begins now still ends within the deadline.
     defer(() => {
-      late.is = true;
-    }, deadlineMs);
+      state.triesAllowed = false;
+    }, deadlineMs - patienceMs);
     for (;;) {
       assertOpen();
       try {
-        return await driver.readPage(request, maxCount, deadlineMs);
+        return await driver.readPage(request, maxCount, patienceMs);
       } catch (error) {
-        if (late.is || closed || isHopeless(error)) throw new Error("the event store could not be read", { cause: error });
+        if (!state.triesAllowed || closed || isHopeless(error))
+          throw new Error("the event store could not be read", { cause: error });
         await new Promise<void>((resolve) => defer(resolve, PAUSE_MS));
       }
     }
