@@ -50,7 +50,7 @@ function emitterOn(send: KafkaEmitterOptions["send"], more: Partial<KafkaEmitter
 
 const usage = (
   n: number,
-  data: object = { model: "gpt-4o", input_tokens: n, feature: "chat", quantities: { seconds: 1.5 } },
+  data: UsageDataBody = { model: "gpt-4o", input_tokens: n, feature: "chat", quantities: { seconds: 1.5 } },
 ) => ({
   id: `req-${n}`,
   account: "ac/me",
