@@ -11,6 +11,7 @@ import { addKeyCommands } from "./commands/keys.ts";
 import { addOperateCommands } from "./commands/operate.ts";
 import { addReadCommands } from "./commands/reads.ts";
 import { addSendCommands } from "./commands/send.ts";
+import { addTopicCommands } from "./commands/topics.ts";
 import { EXIT, failureOf, type ExitCode } from "./failure.ts";
 
 /** Runs one command line (without the program's own name) and resolves with its exit code. Never rejects. */
@@ -51,6 +52,7 @@ export function buildProgram(surroundings: Surroundings, onExit: (code: ExitCode
   addAccountCommands(program, act);
   addKeyCommands(program, act);
   addOperateCommands(program, act);
+  addTopicCommands(program, act);
   addAuditCommands(program, act);
   return program;
 }

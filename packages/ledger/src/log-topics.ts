@@ -69,6 +69,14 @@ export const contractChangedTopic: LogTopicDefinition = {
   },
 };
 
+/** Every topic that is published from a log. */
+export const LOG_TOPICS: readonly LogTopicDefinition[] = [
+  usageRecordedTopic,
+  ledgerEntriesTopic,
+  outcomeDecidedTopic,
+  contractChangedTopic,
+];
+
 /** Namespace and account of a message's key. */
 export function ownerOfKey(key: string): { readonly ns: string; readonly account: string } {
   const [ns = "", account = ""] = key.split(".");

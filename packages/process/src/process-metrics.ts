@@ -19,6 +19,11 @@ export function observeProcess(metrics: MetricsRegistry, ready: () => readonly R
   });
 }
 
+/** Facts that a door of this process has refused as malformed. */
+export function countRefused(metrics: MetricsRegistry, service: string, door: string, count: number): void {
+  metrics.count("rerate_refused_total", "Facts refused as malformed.", { door, service }, count);
+}
+
 /** About all processes, from what `rerate status` prints: read once for each time that metrics are asked for. */
 export function observeStatus(metrics: MetricsRegistry, read: () => Promise<StatusRead>, nowMs: () => number): void {
   let reading: Promise<StatusRead> | undefined;

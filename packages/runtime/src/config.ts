@@ -127,9 +127,9 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** Reads the configuration of a process on the embedded engines, or on the stream. Throws a `ConfigError` that lists all problems. */
+/** Reads the configuration of a process on the embedded engines, of one that needs Kafka alone, or on the stream. Throws a `ConfigError` that lists all problems. */
 export function readConfig(
-  engines: "embedded" | "stream" = "embedded",
+  engines: "embedded" | "kafka" | "stream" = "embedded",
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const given: Record<string, string> = {};
@@ -138,7 +138,7 @@ export function readConfig(
     if (value !== undefined && value !== "") given[name] = value;
   }
   const result = configSchema.safeParse(given);
-  const missing = engines === "stream" ? streamProblems(given) : [];
+  const missing = engines === "embedded" ? [] : streamProblems(given, engines);
   if (!result.success || missing.length > 0) {
     const wrong = result.error?.issues.map(({ path, message }) => `${path.join(".")}: ${message}`) ?? [];
     throw new ConfigError(`The environment is not usable:\n${[...wrong, ...missing].map((line) => `  ${line}`).join("\n")}`);
@@ -155,7 +155,7 @@ export function readConfig(
     allowedHosts: listed(value.RERATE_ALLOWED_HOSTS, []),
     bodyLimit: value.RERATE_BODY_LIMIT,
     logLevel: value.RERATE_LOG_LEVEL,
-    partitions: value.RERATE_PARTITIONS ?? (engines === "stream" ? 12 : 4),
+    partitions: value.RERATE_PARTITIONS ?? (engines === "embedded" ? 4 : 12),
     futureLimitMs: value.RERATE_FUTURE_LIMIT_MS,
     leadTimeMs: value.RERATE_LEAD_TIME_MS,
     url: value.RERATE_URL ?? "http://127.0.0.1:7373",
@@ -164,12 +164,12 @@ export function readConfig(
 }
 
 /** What is missing or wrong for a process that runs on Kafka and EventStoreDB, a line each. */
-function streamProblems(environment: Readonly<Record<string, string>>): string[] {
+function streamProblems(environment: Readonly<Record<string, string>>, engines: "kafka" | "stream"): string[] {
   const problems: string[] = [];
   const brokers = listed(environment["KAFKA_BROKERS"] ?? "", []);
   if (brokers.length === 0) problems.push("KAFKA_BROKERS: needed, for example 127.0.0.1:9092");
   for (const broker of brokers) if (!/^[^\s:]+:\d+$/.test(broker)) problems.push(`KAFKA_BROKERS: "${broker}" is no host:port`);
-  if (environment["EVENTSTOREDB_URL"] === undefined)
+  if (engines === "stream" && environment["EVENTSTOREDB_URL"] === undefined)
     problems.push("EVENTSTOREDB_URL: needed, for example esdb://127.0.0.1:2113?tls=false");
   if (environment["KAFKA_SASL_MECHANISM"] !== undefined) {
     for (const name of ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"])

@@ -20,7 +20,7 @@ import { join } from "node:path";
 import { defer, systemClock } from "./clock.ts";
 
 /** Raised when the shape of folded states changes, so that old snapshots are dropped. */
-const SNAPSHOT_FORMAT = "1";
+export const SNAPSHOT_FORMAT = "1";
 
 export interface EmbeddedOptions {
   readonly dataDirectory: string;

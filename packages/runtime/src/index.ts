@@ -5,3 +5,5 @@ export * from "./lifecycle.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
 export * from "./offline.ts";
+export * from "./stream-engines.ts";
+export { checkStreamTopics, createStreamTopics } from "./stream-topics.ts";

@@ -1,6 +1,7 @@
 /**
  * `rerate status` and `rerate parked`: is everything well, and what waits for people.
  */
+import type { StatusRead } from "@rerate/wire";
 import type { Command } from "commander";
 import { examples, whole, type Act } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
@@ -11,6 +12,39 @@ interface ParkedOptions {
   readonly reason?: string;
   readonly service?: string;
   readonly limit: number;
+}
+
+/** Where services are processes of their own: each of them, and how far their relays and the read models are. */
+function processLines({ services = [], checkpoints = [], oldestUnrecordedAt }: StatusRead): string[] {
+  if (services.length === 0) return [];
+  return [
+    ...table(
+      ["service", "instance", "state", "since", "said", "open deadlines"],
+      services.map((row) => [
+        row.service,
+        row.instance,
+        row.ready
+          ? "ready"
+          : `NOT READY: ${row.checks.flatMap(({ name, ok, detail }) => (ok ? [] : [`${name} ${detail ?? ""}`])).join(", ")}`,
+        row.startedAt,
+        row.at,
+        String(row.openDeadlines),
+      ]),
+    ),
+    ...services.flatMap(({ waiting }) => waiting.map(({ stream, reason }) => `WAITING ${stream}: ${reason}`)),
+    ...(checkpoints.length === 0
+      ? []
+      : table(
+          ["reader of the log", "partitions", "least position", "greatest"],
+          [...Map.groupBy(checkpoints, ({ name }) => name)].map(([name, all]) => {
+            const positions = all.map(({ position }) => position).toSorted();
+            return [name, String(all.length), positions[0] ?? "", positions.at(-1) ?? ""];
+          }),
+        )),
+    ...(oldestUnrecordedAt === undefined
+      ? []
+      : [`The oldest fact that is not recorded yet was accepted at ${oldestUnrecordedAt}.`]),
+  ];
 }
 
 export function addOperateCommands(program: Command, act: Act): void {
@@ -27,6 +61,7 @@ export function addOperateCommands(program: Command, act: Act): void {
             ["check", "state", "detail"],
             read.checks.map(({ name, ok, detail }) => [name, ok ? "ok" : "FAILED", detail ?? ""]),
           ),
+          ...processLines(read),
           ...(read.lag.some(({ lag }) => lag > 0)
             ? table(
                 ["group", "topic", "partition", "behind"],

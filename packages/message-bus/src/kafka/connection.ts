@@ -5,7 +5,7 @@
  * decoded here in the package (`protocol.ts`, `record-batch.ts`), because kafkajs ends a consumer for good at the first batch
  * it cannot unpack. Offsets are numbers here: exact up to 2^53.
  */
-import { type Admin, AssignerProtocol, type Cluster, ConfigResourceTypes, Kafka, logLevel } from "kafkajs";
+import kafkajs, { type Admin, type Cluster, type Kafka } from "kafkajs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
@@ -108,21 +108,25 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
   const cluster = clusterOf(createKafka(options, sockets));
   const coordinators = new Map<string, string>();
   let closed = false;
+  /** How often the sockets were broken: what fails because of that must not break their successors. */
+  let resets = 0;
 
   /** Runs a request; what kafkajs throws becomes a `KafkaError`. After a broken connection everything is looked up anew. */
   async function run<Result>(request: () => Promise<Result>): Promise<Result> {
     if (closed) throw new KafkaError("CLOSED", "the connection is closed");
+    const before = resets;
     try {
       await cluster.connect();
       return await request();
     } catch (error) {
       const known = asKafkaError(error);
-      if (known.code === "CONNECTION") reset();
+      if (known.code === "CONNECTION" && before === resets) reset();
       throw known;
     }
   }
 
   function reset(): void {
+    resets += 1;
     coordinators.clear();
     for (const socket of sockets) socket.destroy(new Error("connection reset by this client"));
     sockets.clear();
@@ -159,7 +163,9 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
     leaders(partitions) {
       const nodes = new Map<string, TopicPartitions[]>();
       for (const { topic, partitions: wanted } of partitions) {
-        for (const [node, led] of Object.entries(cluster.findLeaderForPartitions(topic, [...wanted]))) {
+        for (const [node, led] of Object.entries(leadersOf(cluster, topic, wanted))) {
+          if (Number(node) < 0)
+            throw new KafkaError("LEADER_NOT_AVAILABLE", `a partition of ${topic} has no leader at the moment`);
           nodes.set(node, [...(nodes.get(node) ?? []), { topic, partitions: led }]);
         }
       }
@@ -191,7 +197,7 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
     },
     async joinGroup({ group, memberId, topics, owned, sessionTimeoutMs, rebalanceTimeoutMs }) {
       const userData = Buffer.from(JSON.stringify(owned));
-      const metadata = AssignerProtocol.MemberMetadata.encode({ version: 0, topics: [...topics], userData });
+      const metadata = kafkajs.AssignerProtocol.MemberMetadata.encode({ version: 0, topics: [...topics], userData });
       const joined = await coordinator(group, (broker) =>
         broker.joinGroup({
           groupId: group,
@@ -210,7 +216,7 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
     async syncGroup(group, { memberId, generation }, assignments) {
       const groupAssignment = [...assignments].map(([member, assignment]) => ({
         memberId: member,
-        memberAssignment: AssignerProtocol.MemberAssignment.encode({
+        memberAssignment: kafkajs.AssignerProtocol.MemberAssignment.encode({
           version: 0,
           assignment: Object.fromEntries([...assignment].map(([topic, partitions]) => [topic, [...partitions]])),
           userData: Buffer.alloc(0),
@@ -219,7 +225,7 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
       const { memberAssignment } = await coordinator(group, (broker) =>
         broker.syncGroup({ groupId: group, generationId: generation, memberId, groupAssignment }),
       );
-      return new Map(Object.entries(AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}));
+      return new Map(Object.entries(kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}));
     },
     async heartbeat(group, { memberId, generation }) {
       await coordinator(group, (broker) => broker.heartbeat({ groupId: group, groupGenerationId: generation, memberId }));
@@ -258,6 +264,14 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function leadersOf(cluster: Cluster, topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>> {
+  try {
+    return cluster.findLeaderForPartitions(topic, [...partitions]);
+  } catch (error) {
+    throw new KafkaError("LEADER_NOT_AVAILABLE", `nothing is known yet of who leads ${topic}`, error);
+  }
 }
 
 export interface DescribedTopic {
@@ -309,7 +323,7 @@ function topicAdmin(admin: Admin): TopicAdmin {
       const metadata = await admin.fetchTopicMetadata({ topics: wanted });
       const { resources } = await admin.describeConfigs({
         includeSynonyms: false,
-        resources: wanted.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
+        resources: wanted.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name })),
       });
       return new Map(
         metadata.topics.map(({ name, partitions }) => {
@@ -379,7 +393,7 @@ function offsetsOf({ topic, partitions }: OffsetsAnswer): TopicOffsets {
 }
 
 function memberOf({ memberId, memberMetadata }: { readonly memberId: string; readonly memberMetadata: Buffer }) {
-  const metadata = AssignerProtocol.MemberMetadata.decode(memberMetadata);
+  const metadata = kafkajs.AssignerProtocol.MemberMetadata.decode(memberMetadata);
   return { memberId, topics: metadata?.topics ?? [], owned: ownedBy(metadata?.userData) };
 }
 
@@ -393,7 +407,7 @@ function ownedBy(userData: Buffer | undefined): readonly number[] {
 }
 
 function createKafka({ brokers, clientId, log, requestTimeoutMs, tls, sasl }: ConnectionOptions, sockets: Set<Socket>): Kafka {
-  return new Kafka({
+  return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId,
     requestTimeout: requestTimeoutMs,
@@ -402,7 +416,7 @@ function createKafka({ brokers, clientId, log, requestTimeoutMs, tls, sasl }: Co
     ...(sasl === undefined ? {} : { sasl: { ...sasl } }),
     retry: { retries: 1, initialRetryTime: 50, maxRetryTime: 200 },
     // Whoever asked hears of every error and says so once; here it is a detail.
-    logLevel: logLevel.WARN,
+    logLevel: kafkajs.logLevel.WARN,
     logCreator: () => (entry) => log.debug({ kafka: entry.namespace, broker: entry.log["broker"] }, entry.log.message),
     socketFactory: ({ host, port, ssl, onConnect }) => {
       const socket =

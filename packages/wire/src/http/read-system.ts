@@ -70,6 +70,21 @@ export const sharedIdentitiesSchema = z.object({
   next: z.string().optional(),
 });
 
+/** What one process says about itself. */
+export const serviceStatusSchema = z.object({
+  service: z.string(),
+  instance: z.string(),
+  startedAt: instantField,
+  at: instantField.describe("When it said so."),
+  ready: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
+  quarantined: z.array(z.object({ stream: z.string(), reason: z.string() })),
+  waiting: z
+    .array(z.object({ stream: z.string(), reason: z.string() }))
+    .describe("Streams that wait for something outside; some of them."),
+  openDeadlines: z.int(),
+});
+
 /** GET /v1/status */
 export const statusSchema = z.object({
   version: z.string(),
@@ -77,6 +92,15 @@ export const statusSchema = z.object({
   ready: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
   lag: z.array(z.object({ group: z.string(), topic: z.string(), partition: z.int(), lag: z.int() })),
+  services: z
+    .array(serviceStatusSchema)
+    .optional()
+    .describe("Where services are processes of their own: each that spoke lately."),
+  oldestUnrecordedAt: instantField.optional().describe("When the oldest fact was accepted that is not recorded yet."),
+  checkpoints: z
+    .array(z.object({ name: z.string(), partition: z.int(), position: z.string() }))
+    .optional()
+    .describe("Up to where in the log each relay has published, and the read models have folded."),
   parked: z.int(),
   quarantined: z.array(z.object({ stream: z.string(), reason: z.string() })),
   startedAt: instantField,
@@ -90,4 +114,5 @@ export type ParkedListRead = z.infer<typeof parkedListSchema>;
 export type ParkedRead = z.infer<typeof parkedSchema>;
 export type ParkedRetryRead = z.infer<typeof parkedRetrySchema>;
 export type SharedIdentitiesRead = z.infer<typeof sharedIdentitiesSchema>;
+export type ServiceStatus = z.infer<typeof serviceStatusSchema>;
 export type StatusRead = z.infer<typeof statusSchema>;

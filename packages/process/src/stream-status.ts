@@ -1,0 +1,61 @@
+/**
+ * How all processes stand together, and asking one of them to try a parked message again: what an operator is shown where every
+ * service is a process of its own. Reads hints and topics; decides nothing.
+ */
+import type { ParkedRecord } from "@rerate/message-bus";
+import { sleep, systemClock, type StreamEngines } from "@rerate/runtime";
+import type { StatusRead } from "@rerate/wire";
+import { heardStatuses } from "./heartbeat.ts";
+import { VERSION } from "./http-server.ts";
+
+/** The groups that read topics, as services and doors name them. */
+export const GROUPS = ["ingest", "settlement", "outcome-signal", "outcome-signal-intake", "wallet"] as const;
+/** Without these no fact gets from the door to the books. */
+const NEEDED = ["catalog", "ingest", "outcome-signal", "settlement", "wallet", "books"] as const;
+
+export async function readStreamStatus(
+  ns: string,
+  engines: StreamEngines,
+  startedAt: string,
+  own: NonNullable<StatusRead["checkpoints"]>,
+): Promise<StatusRead> {
+  const services = heardStatuses(engines.statusTable, systemClock.nowMs());
+  const lag: StatusRead["lag"] = [];
+  for (const group of GROUPS) for (const line of await engines.bus.lag(group)) lag.push({ group, ...line });
+  const checks = [
+    ...NEEDED.map((name) => {
+      const here = services.filter(({ service }) => service === name);
+      const ok = here.some(({ ready }) => ready);
+      const detail = here.length === 0 ? "no process of it has said anything lately" : "no process of it is ready";
+      return { name, ok, ...(ok ? {} : { detail }) };
+    }),
+  ];
+  return {
+    version: VERSION,
+    namespace: ns,
+    ready: checks.every(({ ok }) => ok),
+    checks,
+    lag,
+    services,
+    checkpoints: [...engines.relayPositions(), ...own],
+    parked: await engines.bus.parked.count(),
+    quarantined: services.flatMap(({ quarantined }) => quarantined),
+    startedAt: startedAt as StatusRead["startedAt"],
+  };
+}
+
+const LOOK_EVERY_MS = 200;
+const LOOK_FOR_MS = 20_000;
+
+/** Asks whoever owns a parked message to try it again, and waits for what comes of it. True when it is gone from the parked ones. */
+export async function retryElsewhere({ bus }: StreamEngines, { id }: ParkedRecord): Promise<boolean> {
+  if (!(await bus.parked.askRetry(id, systemClock.now()))) return true;
+  for (let waited = 0; waited < LOOK_FOR_MS; waited += LOOK_EVERY_MS) {
+    await sleep(LOOK_EVERY_MS);
+    const record = await bus.parked.get(id);
+    if (record === undefined) return true;
+    if (record.retryAskedAt === undefined) return false;
+  }
+  // Nobody has tried it yet; the request stays with the record.
+  return false;
+}

@@ -1,0 +1,44 @@
+/** Books as a process of its own: keeps read models in its cache file and serves every read. Writes no event. */
+import { createProjector } from "@rerate/projections";
+import {
+  decodeParked,
+  observeStatus,
+  operateRoutes,
+  readStreamStatus,
+  recordedAt,
+  retryElsewhere,
+  runService,
+} from "@rerate/process";
+import { routes } from "./routes.ts";
+
+await runService("books", (process) => {
+  const { engines, now } = process;
+  const { eventStore, bus, cache } = engines;
+  const projector = createProjector({ eventStore, database: cache, recordedAt });
+  const startedAt = now();
+  const folded = () => {
+    const { position } = projector.status();
+    return position === undefined ? [] : [{ name: "read models", partition: 0, position }];
+  };
+  observeStatus(
+    process.metrics,
+    () => readStreamStatus("default", engines, startedAt, folded()),
+    () => Date.parse(now()),
+  );
+  return {
+    plugins: [
+      routes({ reader: { eventStore, recordedAt, store: projector.store }, now }),
+      operateRoutes({
+        bus,
+        retry: (record) => retryElsewhere(engines, record),
+        decode: decodeParked,
+        status: (ns) => readStreamStatus(ns, engines, startedAt, folded()),
+      }),
+    ],
+    parts: [projector],
+    checks: () => {
+      const { running, failure } = projector.status();
+      return [{ name: "projections", ok: running, ...(failure === undefined ? {} : { detail: String(failure) }) }];
+    },
+  };
+});
