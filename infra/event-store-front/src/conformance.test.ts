@@ -1,5 +1,5 @@
 import { createMemoryEventStore, NO_STREAM } from "@rerate/event-store";
-import { describeEventStore, openRoom } from "@rerate/event-store/conformance";
+import { describeEventStore, endOfLog, openRoom } from "@rerate/event-store/conformance";
 import { openEventStoreDb } from "@rerate/event-store/eventstoredb";
 import { describe, expect, it } from "vitest";
 import { FRONT_APPEND_BYTES } from "./appending.ts";
@@ -25,7 +25,7 @@ describeEventStore({ describe, it, expect }, "EventStoreDB on a front whose log 
     await store.append([{ stream, expectedRevision: NO_STREAM, events: [foreign, foreign] }]);
   }
   return {
-    store: await openRoom(store, "room-7."),
+    store: openRoom(store, "room-7.", await endOfLog(store)),
     async close() {
       await store.close();
       await front.stop();

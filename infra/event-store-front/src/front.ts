@@ -255,7 +255,8 @@ function createCalls(
   };
   const cluster: handleUnaryCall<unknown, Buffer> = (_call, answer) => answer(null, clusterAnswer(HOST, port()));
 
-  const none = { parse: () => undefined, requestStream: false, responseStream: false };
+  // A request without a value would be taken for none.
+  const none = { parse: () => ({}), requestStream: false, responseStream: false };
   return [
     [
       {

@@ -106,7 +106,7 @@ export async function answerSubscription(
   await sink.write(confirmationAnswer(id));
   const { stream, filter, from } = request;
   const state = { caughtUp: false, after: await startOf(eventStore, request) };
-  const first = stream === undefined ? 0 : from === "start" ? 0 : from === "end" ? Infinity : Number(from) + 1;
+  const first = typeof from === "bigint" ? Number(from) + 1 : 0;
   const wanted = (event: StoredEvent) =>
     stream === undefined ? matches(filter, event) : event.stream === stream && event.revision >= first;
   const prefixes = stream === undefined ? prefixesOf(filter) : { prefixes: [stream] };

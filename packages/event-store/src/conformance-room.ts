@@ -5,9 +5,13 @@
  */
 import type { EventPage, EventStore, Position, StoredEvent } from "./port.ts";
 
+/** Where a log ends, which is where a new room in it begins. */
+export async function endOfLog(store: EventStore): Promise<Position | undefined> {
+  return (await store.readAll({ prefixes: [], maxCount: 1 })).next;
+}
+
 /** `room` begins the names of the room's streams; nothing else in the log may begin with it. Closing the room closes the store. */
-export async function openRoom(store: EventStore, room: string): Promise<EventStore> {
-  const start = (await store.readAll({ prefixes: [], maxCount: 1 })).next;
+export function openRoom(store: EventStore, room: string, start: Position | undefined): EventStore {
   const into = (prefixes: readonly string[] | undefined) => ({ prefixes: (prefixes ?? [""]).map((prefix) => room + prefix) });
   const out = (event: StoredEvent): StoredEvent => ({ ...event, stream: event.stream.slice(room.length) });
   const pageOut = (page: EventPage): EventPage => ({ ...page, events: page.events.map(out) });

@@ -21,7 +21,7 @@ import {
 import { type EventStore, NO_STREAM, type NewEvent } from "./port.ts";
 import { describeSubscriptions } from "./subscription-conformance.ts";
 
-export { openRoom } from "./conformance-room.ts";
+export { endOfLog, openRoom } from "./conformance-room.ts";
 export type { OpenedStore, TestFunctions } from "./conformance-fixtures.ts";
 
 /** `open` gives an empty log every time. */
