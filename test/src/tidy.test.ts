@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "packages/cli": ["money", "pricing", "outcomes", "wire", "client", "replay", "runtime"],
   "packages/testkit": [],
   "infra/event-store-front": ["event-store", "sqlite"],
+  "infra/deploy": [],
 };
 
 /** Parts of packages that are imported by a name of their own, so that whoever does not need them never loads their drivers. */
