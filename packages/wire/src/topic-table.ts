@@ -13,13 +13,15 @@ export interface TopicEntry {
   readonly kind: "reported" | "accepted" | "published" | "hint" | "table";
   /** What it carries, in one line. */
   readonly about: string;
+  /** Fed from an intake topic too: how far that has been passed on, travels in it as marks, so that no deadline overtakes what waits there. */
+  readonly marked?: true;
 }
 
 export const TOPIC_TABLE = [
   { name: "usage.reported", kind: "reported", about: "usage as producers send it: Avro or CloudEvents" },
   { name: "signal.reported", kind: "reported", about: "outcome signals as producers send them: Avro or CloudEvents" },
-  { name: "usage.accepted", kind: "accepted", about: "facts that a door let in, for settlement" },
-  { name: "signal.accepted", kind: "accepted", about: "signals that a door let in, for outcome-signal" },
+  { name: "usage.accepted", kind: "accepted", about: "facts that a door let in, for settlement", marked: true },
+  { name: "signal.accepted", kind: "accepted", about: "signals that a door let in, for outcome-signal", marked: true },
   { name: "wallet.requested", kind: "accepted", about: "commands to wallets" },
   { name: "usage.recorded", kind: "published", about: "recorded usage with an outcome policy, for outcome-signal" },
   { name: "ledger.entries", kind: "published", about: "entries of accounts, for wallet" },

@@ -119,7 +119,7 @@ export function createBroadcast({ connection, tempo, defer, log, onFailure }: Br
 
   async function locate(subscription: Subscription, from: "beginning" | "end"): Promise<void> {
     const { topic } = subscription;
-    for (let attempt = 0; !stopped && subscriptions.has(subscription); attempt++) {
+    for (let attempt = 0; subscriptions.has(subscription); attempt++) {
       try {
         const count = (await connection.partitionCounts([topic])).get(topic) ?? 0;
         const asked = [{ topic, partitions: Array.from({ length: count }, (_, partition) => partition) }];
@@ -153,6 +153,7 @@ export function createBroadcast({ connection, tempo, defer, log, onFailure }: Br
     },
     stop() {
       stopped = true;
+      subscriptions.clear();
       naps.wake();
       reader.stop();
     },

@@ -4,123 +4,158 @@
  * A change of the group waits for running handlers before partitions move, as long as the rebalance timeout allows. Whoever
  * was taken for dead forgets everything at once. Offsets move only after the handler; nothing here makes anything exactly-once.
  */
-import type { ConsumeOptions, Consumer, TopicCodec } from "../port.ts";
+import type { ConsumeOptions, Consumer } from "../port.ts";
 import { assignPartitions } from "./assign.ts";
-import type { Assignment, Joined, KafkaConnection, Membership, TopicOffsets, TopicPartitions } from "./connection.ts";
+import type { Assignment, Joined, KafkaConnection, Membership } from "./connection.ts";
 import { codeOf, KafkaStoppedError, willPass } from "./kafka-error.ts";
-import { createLane, type Lane } from "./lane.ts";
+import { type ConsumedTopic, createLaneSet, type LaneStatus } from "./lane-set.ts";
 import type { KafkaLog } from "./log.ts";
-import { createMarkedSources } from "./mark-record.ts";
 import { backOff, createNaps, type Defer } from "./nap.ts";
 import { createPartitionReader, type PartitionReader } from "./partition-reader.ts";
 import { createPassedEnds, type PassedEnds } from "./passed-ends.ts";
+import { outsideLog, startOffsets } from "./start-offsets.ts";
 import type { Tempo } from "./tempo.ts";
-
-export interface ConsumedTopic {
-  /** The name that handlers see. */
-  readonly name: string;
-  /** The name in Kafka. */
-  readonly kafkaName: string;
-  readonly codec: TopicCodec;
-  /** Marks travel in it; then `keepsShard` says whether a partition hears of its own source only. */
-  readonly marks: { readonly keepsShard: boolean } | undefined;
-}
 
 export interface GroupConsumerOptions {
   /** The name in Kafka. */
   readonly group: string;
   readonly topics: readonly ConsumedTopic[];
+  /** How many partitions every topic must have. */
   readonly partitions: number;
   readonly consuming: ConsumeOptions;
+  /** Of this consumer alone; closed with it. */
   readonly connection: KafkaConnection;
   readonly tempo: Tempo;
   readonly now: () => string;
   readonly defer: Defer;
   readonly log: KafkaLog;
+  /** It has ended for good, and not because somebody stopped it. */
   readonly onCrash: (error: Error) => void;
   readonly onEnded: () => void;
-}
-
-export interface LaneStatus {
-  readonly topic: string;
-  readonly partition: number;
-  readonly position: number;
-  readonly end: number;
-  /** How long it has had messages and made no progress. */
-  readonly stuckMs: number;
 }
 
 export interface GroupConsumer extends Consumer {
   status(): readonly LaneStatus[];
 }
 
-const DEFAULT_CHUNK = 1_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 3_000;
 /** How many heartbeats pass between two looks at the number of partitions. */
 const LOOK_EVERY = 60;
+/** The part of the rebalance timeout that handlers may use; the rest is left to join in. */
+const FOR_HANDLERS = 0.8;
 
 export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer {
   const { group, topics, partitions, consuming, connection, tempo, defer, log } = options;
   const names = topics.map(({ kafkaName }) => kafkaName);
-  const byKafkaName = new Map(topics.map((topic) => [topic.kafkaName, topic]));
   const naps = createNaps(defer);
-  const lanes = new Map<string, Lane>();
   const ends = new Map<string, PassedEnds>();
   const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-  const committedAt = new Map<string, number>();
   let member: Membership | undefined;
   let owned: readonly number[] = [];
   let stopping = false;
   let ended = false;
   let commitDue = false;
-  let ticks = 0;
+  let missingMs = 0;
 
+  const lanes = createLaneSet({
+    topics,
+    consuming,
+    tempo,
+    defer,
+    onMoved: commitSoon,
+    onRoom: () => reader.wake(),
+    onSettled: () => naps.wake(),
+  });
   const reader: PartitionReader = createPartitionReader({
     connection,
     tempo,
     defer,
     log,
-    wants: (topic, partition) => laneOf(topic, partition)?.wants() ?? false,
-    onRecords: (topic, partition, set, highWatermark) => laneOf(topic, partition)?.add(set, highWatermark),
-    onOutOfRange: ({ topic, partition, offset }) => fail(outsideLog(topic, partition, offset)),
-    onFailure: (error) => fail(error),
+    wants: (topic, partition) => lanes.get(topic, partition)?.wants() ?? false,
+    onRecords: (topic, partition, set, highWatermark) => lanes.get(topic, partition)?.add(set, highWatermark),
+    onOutOfRange: (place) => fail(outsideLog(group, place)),
+    onFailure: fail,
   });
+  const ending = live();
 
-  function laneOf(kafkaName: string, partition: number): Lane | undefined {
-    return lanes.get(`${kafkaName}/${partition}`);
+  async function live(): Promise<void> {
+    try {
+      // Whoever called gets the consumer before anything happens.
+      await Promise.resolve();
+      await run();
+      if (ended) return;
+      while (lanes.handling()) await naps.nap(tempo.heartbeatMs);
+      await leave();
+      end();
+      await connection.close();
+      resolve();
+    } catch (error) {
+      fail(error);
+    }
   }
 
   async function run(): Promise<void> {
-    for (let attempt = 0; !stopping;) {
+    for (let attempt = 0; !isStopping();) {
       try {
         await drain();
-        if (stopping) return;
+        if (isStopping()) return;
         await take(await join());
         attempt = 0;
+        missingMs = 0;
         await stay();
       } catch (error) {
-        if (stopping) return;
-        if (!willPass(error)) throw error;
+        if (isStopping()) return;
         if (isLost(error)) forget();
         const pauseMs = backOff(attempt, FIRST_RETRY_MS, LONGEST_RETRY_MS);
         attempt += 1;
+        assertPasses(error, pauseMs);
         log.warn({ group, err: error, pauseMs }, "the group cannot be reached; it is tried again");
         await naps.nap(pauseMs);
       }
     }
   }
 
+  function isStopping(): boolean {
+    return stopping;
+  }
+
+  /** Throws what waiting does not mend. A topic may be unknown for a moment while a broker starts. */
+  function assertPasses(error: unknown, pauseMs: number): void {
+    if (codeOf(error) !== "UNKNOWN_TOPIC_OR_PARTITION") {
+      if (!willPass(error)) throw error;
+      return;
+    }
+    missingMs += pauseMs;
+    if (missingMs < tempo.missingTopicMs) return;
+    throw new KafkaStoppedError(`one of the topics ${names.join(", ")} is not there: create it (rerate topics create)`, {
+      cause: error,
+    });
+  }
+
+  /** Lets running handlers finish and commits, so that partitions can change hands. */
+  async function drain(): Promise<void> {
+    reader.set([]);
+    lanes.pause();
+    let late = false;
+    if (lanes.running()) defer(() => (late = true), tempo.rebalanceTimeoutMs * FOR_HANDLERS);
+    const isLate = () => late;
+    while (lanes.running() && !isLate()) {
+      await naps.nap(tempo.heartbeatMs);
+      if (lanes.running()) await beat();
+    }
+    if (lanes.running()) {
+      log.warn({ group }, "handlers did not finish in time: their partitions go to others meanwhile");
+      await commit();
+      forget();
+    } else await commit();
+  }
+
   /** Joins the group and learns which partitions this member gets. */
   async function join(): Promise<Assignment> {
-    await countPartitions();
-    const joined: Joined = await connection.joinGroup({
-      group,
-      memberId: member?.memberId ?? "",
-      topics: names,
-      owned,
-      ...tempo,
-    });
+    await checkPartitionCounts();
+    const memberId = member?.memberId ?? "";
+    const joined = await connection.joinGroup({ group, memberId, topics: names, owned, ...tempo });
     member = { memberId: joined.memberId, generation: joined.generation };
     return await connection.syncGroup(group, member, assignments(joined));
   }
@@ -136,7 +171,7 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
     );
   }
 
-  async function countPartitions(): Promise<void> {
+  async function checkPartitionCounts(): Promise<void> {
     for (const [topic, count] of await connection.partitionCounts(names)) {
       if (count === partitions) continue;
       throw new KafkaStoppedError(
@@ -151,101 +186,46 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
     const lost = owned.filter((partition) => !next.includes(partition));
     const gained = next.filter((partition) => !owned.includes(partition));
     release(lost);
-    const starts = await startOffsets(gained);
-    if (stopping) return;
+    const starts = await startOffsets({ connection, group, member, topics: names, partitions: gained });
+    if (isStopping()) return;
     owned = next;
-    for (const { topic, offsets } of starts) {
-      for (const [partition, offset] of offsets) lanes.set(`${topic}/${partition}`, openLane(topic, partition, offset));
-    }
+    lanes.open(starts);
     resetEnds();
     if (gained.length > 0) consuming.onAssigned?.(gained);
-    reader.set(
-      [...lanes].map(([key, lane]) => ({
-        topic: key.slice(0, key.lastIndexOf("/")),
-        partition: lane.partition,
-        offset: lane.fetched(),
-      })),
-    );
-    for (const lane of lanes.values()) lane.resume();
+    reader.set(lanes.places());
+    lanes.resume();
     log.info({ group, partitions: owned, lost, gained }, "joined the group");
   }
 
   function release(lost: readonly number[]): void {
-    for (const [key, lane] of lanes) {
-      if (!lost.includes(lane.partition)) continue;
-      lane.close();
-      lanes.delete(key);
-      committedAt.delete(key);
-    }
+    lanes.close(lost);
     owned = owned.filter((partition) => !lost.includes(partition));
     if (lost.length > 0) consuming.onRevoked?.(lost);
   }
 
-  /** Where the group goes on. A group that was never here starts at the beginning; an offset outside the log stops it. */
-  async function startOffsets(gained: readonly number[]): Promise<readonly TopicOffsets[]> {
-    if (gained.length === 0) return [];
-    const asked: readonly TopicPartitions[] = names.map((topic) => ({ topic, partitions: gained }));
-    const committed = await connection.committed(group, asked);
-    const first = await connection.listOffsets(asked, "beginning");
-    const last = await connection.listOffsets(asked, "end");
-    const missing: TopicOffsets[] = [];
-    const starts = names.map((topic) => {
-      const of = (found: readonly TopicOffsets[]) =>
-        found.find((one) => one.topic === topic)?.offsets ?? new Map<number, number>();
-      const [known, earliest, end] = [of(committed), of(first), of(last)];
-      const unknown = gained.filter((partition) => !known.has(partition));
-      missing.push({ topic, offsets: new Map(unknown.map((partition) => [partition, earliest.get(partition) ?? 0])) });
-      const offsets = gained.map((partition): [number, number] => {
-        const offset = known.get(partition) ?? earliest.get(partition) ?? 0;
-        if (offset < (earliest.get(partition) ?? 0) || offset > (end.get(partition) ?? offset))
-          throw outsideLog(topic, partition, offset);
-        committedAt.set(`${topic}/${partition}`, offset);
-        return [partition, offset];
-      });
-      return { topic, offsets: new Map(offsets) };
-    });
-    // From now on the group is known everywhere, so that its lag shows, and it cannot begin again elsewhere.
-    const begun = missing.filter(({ offsets }) => offsets.size > 0);
-    if (begun.length > 0) await connection.commit(group, member, begun);
-    return starts;
-  }
-
-  function outsideLog(topic: string, partition: number, offset: number): KafkaStoppedError {
-    return new KafkaStoppedError(
-      `group ${group} stands at offset ${offset} of partition ${partition} of ${topic}, which is outside the topic's log: messages were deleted before they were handled, or the topic was created anew. Find out which, then move the group (rerate topics move-group) and start again`,
-    );
-  }
-
-  function openLane(kafkaName: string, partition: number, start: number): Lane {
-    const topic = byKafkaName.get(kafkaName);
-    if (topic === undefined)
-      throw new KafkaStoppedError(`group ${group} was assigned topic ${kafkaName}, which it does not consume`);
-    return createLane(
-      {
-        topic: topic.name,
-        partition,
-        codec: topic.codec,
-        marks: topic.marks === undefined ? undefined : createMarkedSources(topic.marks.keepsShard ? partition : undefined),
-        maxChunk: consuming.maxChunk ?? DEFAULT_CHUNK,
-        onChunk: consuming.onChunk,
-        tempo,
-        defer,
-        onMoved: commitSoon,
-        onRoom: () => reader.wake(),
-        onSettled: () => naps.wake(),
-      },
-      start,
-    );
+  /** Its partitions are with others by now, or will be: nothing of what was read here counts any more. */
+  function forget(): void {
+    reader.set([]);
+    member = undefined;
+    release(owned);
   }
 
   /** Keeps the membership until the group changes. */
   async function stay(): Promise<void> {
-    while (!stopping) {
+    for (let ticks = 1; !isStopping(); ticks++) {
       await pause(tempo.heartbeatMs);
-      if (stopping || !(await beat())) return;
-      ticks += 1;
-      if (ticks % LOOK_EVERY === 0) await countPartitions();
-      watch();
+      if (isStopping() || !(await beat())) return;
+      if (ticks % LOOK_EVERY === 0) await look();
+      for (const stuck of lanes.tick()) log.warn({ group, ...stuck }, "a partition has messages and makes no progress");
+    }
+  }
+
+  async function look(): Promise<void> {
+    try {
+      await checkPartitionCounts();
+    } catch (error) {
+      if (error instanceof KafkaStoppedError) throw error;
+      log.debug({ group, err: error }, "the topics could not be looked at");
     }
   }
 
@@ -256,7 +236,8 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
       over = true;
       naps.wake();
     }, delayMs);
-    while (!over && !stopping) await naps.nap(delayMs);
+    const isOver = () => over;
+    while (!isOver() && !isStopping()) await naps.nap(delayMs);
   }
 
   /** False when the group changes and this member must join again. */
@@ -278,95 +259,36 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
     }
   }
 
-  /** Lets running handlers finish and commits, so that partitions can change hands. */
-  async function drain(): Promise<void> {
-    reader.set([]);
-    for (const lane of lanes.values()) lane.pause();
-    let waitedMs = 0;
-    // Some time is left to join before the coordinator gives up on this member.
-    while (anyRunning() && member !== undefined && waitedMs < tempo.rebalanceTimeoutMs * 0.8) {
-      const before = naps.nap(tempo.heartbeatMs);
-      await before;
-      waitedMs += tempo.heartbeatMs;
-      if (anyRunning()) await beat();
-    }
-    await commit();
-    if (anyRunning()) {
-      log.warn({ group }, "handlers did not finish in time: their partitions go to others meanwhile");
-      forget();
-    }
-  }
-
-  function anyRunning(): boolean {
-    return [...lanes.values()].some((lane) => lane.running());
-  }
-
-  /** Its partitions are with others by now, or will be: nothing of what was read here counts any more. */
-  function forget(): void {
-    reader.set([]);
-    member = undefined;
-    release([...owned]);
-  }
-
   function commitSoon(): void {
     if (commitDue || ended) return;
     commitDue = true;
     defer(() => {
       commitDue = false;
-      commit().catch((error: unknown) => fail(error));
+      commit().catch(fail);
     }, tempo.commitEveryMs);
   }
 
   /** Commits what has moved. What cannot be committed now goes with the next one; what is lost is lost. */
   async function commit(): Promise<void> {
-    if (member === undefined) return;
-    const moved = new Map<string, Map<number, number>>();
-    for (const [key, lane] of lanes) {
-      if (committedAt.get(key) === lane.position()) continue;
-      const topic = key.slice(0, key.lastIndexOf("/"));
-      moved.set(topic, (moved.get(topic) ?? new Map<number, number>()).set(lane.partition, lane.position()));
-    }
-    if (moved.size === 0) return;
+    const moved = lanes.uncommitted();
+    if (member === undefined || moved.length === 0) return;
     try {
-      await connection.commit(
-        group,
-        member,
-        [...moved].map(([topic, offsets]) => ({ topic, offsets })),
-      );
-      for (const [topic, offsets] of moved) {
-        for (const [partition, offset] of offsets)
-          if (lanes.has(`${topic}/${partition}`)) committedAt.set(`${topic}/${partition}`, offset);
-      }
+      await connection.commit(group, member, moved);
+      lanes.committed(moved);
     } catch (error) {
+      if (codeOf(error) === "CLOSED") return;
       if (!willPass(error)) throw error;
       log.debug({ group, err: error }, "offsets were not committed; they go with the next ones");
       if (!isLost(error)) commitSoon();
     }
   }
 
-  function isLost(error: unknown): boolean {
-    const code = codeOf(error);
-    return code === "UNKNOWN_MEMBER_ID" || code === "ILLEGAL_GENERATION" || code === "FENCED_INSTANCE_ID";
-  }
-
-  /** Says which partitions have messages and make no progress. */
-  function watch(): void {
-    const every = Math.max(1, Math.round(tempo.stuckAfterMs / tempo.heartbeatMs));
-    for (const lane of lanes.values()) {
-      const waited = lane.tick();
-      if (waited === 0 || waited % every !== 0) continue;
-      const { topic, partition } = lane;
-      const stuckMs = waited * tempo.heartbeatMs;
-      log.warn({ group, topic, partition, offset: lane.position(), stuckMs }, "a partition has messages and makes no progress");
-    }
-  }
-
   function resetEnds(): void {
     ends.clear();
-    for (const { name, kafkaName, marks } of topics) {
-      if (marks !== undefined) continue;
-      const list = async () =>
-        (await connection.listOffsets([{ topic: kafkaName, partitions: owned }], "end"))[0]?.offsets ?? new Map<number, number>();
+    for (const { name, kafkaName, hasEnds } of topics) {
+      if (!hasEnds) continue;
+      const asked = [{ topic: kafkaName, partitions: owned }];
+      const list = async () => (await connection.listOffsets(asked, "end"))[0]?.offsets ?? new Map<number, number>();
       ends.set(name, createPassedEnds({ list, now: options.now, defer, everyMs: tempo.endsEveryMs }));
     }
   }
@@ -374,23 +296,24 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
   function readUpTo(name: string): string | undefined {
     const topic = topics.find((one) => one.name === name);
     if (topic === undefined || owned.length === 0 || ended) return undefined;
-    const own = owned.map((partition) => laneOf(topic.kafkaName, partition)).filter((lane) => lane !== undefined);
-    if (topic.marks === undefined) return ends.get(name)?.readUpTo(new Map(own.map((lane) => [lane.partition, lane.position()])));
-    let least: string | undefined;
-    for (const lane of own) {
-      const mark = lane.marked();
-      if (mark === undefined) return undefined;
-      if (least === undefined || mark < least) least = mark;
-    }
-    return least;
+    const own = owned.map((partition) => lanes.get(topic.kafkaName, partition)).filter((lane) => lane !== undefined);
+    if (own.length < owned.length) return undefined;
+    const positions = new Map(own.map((lane) => [lane.partition, lane.position()]));
+    const said = [
+      ...(topic.hasEnds ? [ends.get(name)?.readUpTo(positions)] : []),
+      ...(topic.marks === undefined ? [] : own.map((lane) => lane.marked())),
+    ];
+    return said.reduce((least, one) => (least === undefined || one === undefined ? undefined : one < least ? one : least));
   }
 
   async function leave(): Promise<void> {
     if (member === undefined) return;
-    await commit();
-    await connection
-      .leaveGroup(group, member.memberId)
-      .catch((error: unknown) => log.debug({ group, err: error }, "left without a word"));
+    try {
+      await commit();
+      await connection.leaveGroup(group, member.memberId);
+    } catch (error) {
+      log.debug({ group, err: error }, "the group was left without a word; it notices after the session timeout");
+    }
   }
 
   async function stop(): Promise<void> {
@@ -398,66 +321,44 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
       stopping = true;
       naps.wake();
       reader.stop();
-      for (const lane of lanes.values()) lane.pause();
-      while (anyRunning()) await naps.nap(tempo.heartbeatMs);
-      await leaving.catch(() => undefined);
+      lanes.pause();
+      await ending;
     }
     await done;
   }
 
-  function end(): boolean {
-    if (ended) return false;
+  function end(): void {
     ended = true;
     stopping = true;
     naps.wake();
     reader.stop();
-    release([...owned]);
+    release(owned);
     options.onEnded();
-    return true;
   }
 
+  /** Ends for good: other members go on at the last commit. */
   function fail(error: unknown): void {
-    if (stopping || ended) return;
+    if (ended) return;
     const reason = error instanceof Error ? error : new Error(String(error));
-    for (const lane of lanes.values()) lane.close();
-    const { memberId } = member ?? {};
+    const left = member;
     end();
     log.error({ group, err: reason }, "a consumer has stopped");
-    const left = memberId === undefined ? Promise.resolve() : connection.leaveGroup(group, memberId);
-    void left.catch(() => undefined).then(() => connection.close());
+    void abandon(left);
     reject(reason);
     options.onCrash(reason);
   }
 
-  const leaving = run()
-    .then(async () => {
-      if (ended) return;
-      while (anyRunning()) await naps.nap(tempo.heartbeatMs);
-      await leave();
-      if (!end()) return;
-      await connection.close();
-      resolve();
-    })
-    .catch((error: unknown) => {
-      if (stopping && !ended) {
-        end();
-        void connection.close();
-        reject(error instanceof Error ? error : new Error(String(error)));
-      } else fail(error);
-    });
-  done.catch(() => undefined);
+  async function abandon(left: Membership | undefined): Promise<void> {
+    if (left !== undefined) await connection.leaveGroup(group, left.memberId).catch(() => undefined);
+    await connection.close();
+  }
 
-  return {
-    readUpTo,
-    done,
-    stop,
-    status: () =>
-      [...lanes.values()].map((lane) => ({
-        topic: lane.topic,
-        partition: lane.partition,
-        position: lane.position(),
-        end: lane.end(),
-        stuckMs: 0,
-      })),
-  };
+  // Whoever does not ask hears of it through onCrash.
+  done.catch(() => undefined);
+  return { readUpTo, done, stop, status: () => lanes.status() };
+}
+
+function isLost(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "UNKNOWN_MEMBER_ID" || code === "ILLEGAL_GENERATION" || code === "FENCED_INSTANCE_ID";
 }

@@ -2,7 +2,7 @@
 export { openKafkaBus, type KafkaBus, type KafkaBusOptions, type KafkaTopic } from "./kafka-bus.ts";
 export { KafkaError, KafkaStoppedError } from "./kafka-error.ts";
 export type { KafkaLog } from "./log.ts";
-export type { LaneStatus } from "./group-consumer.ts";
+export type { LaneStatus } from "./lane-set.ts";
 export type { KafkaTable } from "./table.ts";
 export { DEFAULT_TEMPO, type Tempo } from "./tempo.ts";
 export * from "./topics.ts";

@@ -7,10 +7,11 @@
 import type { ConsumeOptions, Listener, MessageBus, TopicCodec } from "../port.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { type ConnectionOptions, type KafkaConnection, openConnection } from "./connection.ts";
-import { type ConsumedTopic, type GroupConsumer, type LaneStatus, startGroupConsumer } from "./group-consumer.ts";
+import { type GroupConsumer, startGroupConsumer } from "./group-consumer.ts";
 import { KafkaStoppedError } from "./kafka-error.ts";
 import { createKafkaParked } from "./kafka-parked.ts";
 import { WAIT_HEADER } from "./lane.ts";
+import type { ConsumedTopic, LaneStatus } from "./lane-set.ts";
 import type { KafkaLog } from "./log.ts";
 import { createMarkSender } from "./mark-sender.ts";
 import type { Defer } from "./nap.ts";
@@ -31,8 +32,8 @@ export interface KafkaBusOptions {
   readonly instance: string;
   /** How many partitions every topic of messages has. */
   readonly partitions: number;
-  /** Topics that producers and doors publish to. */
-  readonly topics: readonly KafkaTopic[];
+  /** Topics that producers and doors publish to. In a marked one, doors that consume say how far they have passed on their intake. */
+  readonly topics: readonly (KafkaTopic & { readonly marked?: boolean })[];
   /** Topics that are published from a log, with marks among the messages. */
   readonly publishedTopics: readonly (KafkaTopic & { readonly keepsShard?: boolean })[];
   /** Topics that are only listened to. */
@@ -81,7 +82,10 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
   const broadcast = createBroadcast({ connection: reading, tempo, defer, log, onFailure: options.onCrash });
   const marks = createMarkSender({ publisher, partitions, everyMs: tempo.markEveryMs, defer, log });
   const markedTopics = new Map(
-    options.publishedTopics.map(({ name, keepsShard }) => [name, { kafkaName: prefix + name, keepsShard: keepsShard === true }]),
+    [...options.publishedTopics, ...options.topics.filter(({ marked }) => marked === true)].map((topic) => [
+      topic.name,
+      { kafkaName: prefix + topic.name, keepsShard: "keepsShard" in topic && topic.keepsShard },
+    ]),
   );
   const hints = new Map(options.hintTopics.map((topic) => [topic.name, topic.codec]));
   const tables = new Map<string, Promise<KafkaTable>>();
@@ -140,7 +144,7 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
     consume,
     mark(topic, readUpTo, sources) {
       const marked = markedTopics.get(topic);
-      if (marked === undefined) throw new Error(`topic ${topic} is not published from a log`);
+      if (marked === undefined) throw new Error(`there are no marks in topic ${topic}`);
       if (!closed) marks.mark(marked, readUpTo, sources);
     },
     listen(topic, onMessage) {
@@ -188,17 +192,19 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
 const AWAITED = [{ name: WAIT_HEADER, value: "1" }];
 
 function consumedTopics(options: KafkaBusOptions, prefix: string): ReadonlyMap<string, ConsumedTopic> {
-  const accepted = options.topics.map(({ name, codec }): ConsumedTopic => ({
+  const accepted = options.topics.map(({ name, codec, marked }): ConsumedTopic => ({
     name,
     kafkaName: prefix + name,
     codec,
-    marks: undefined,
+    marks: marked === true ? { keepsShard: false } : undefined,
+    hasEnds: true,
   }));
   const published = options.publishedTopics.map(({ name, codec, keepsShard }): ConsumedTopic => ({
     name,
     kafkaName: prefix + name,
     codec,
     marks: { keepsShard: keepsShard === true },
+    hasEnds: false,
   }));
   return new Map([...accepted, ...published].map((topic) => [topic.name, topic]));
 }

@@ -50,8 +50,8 @@ export interface Lane {
   resume(): void;
   /** Forgets everything. */
   close(): void;
-  /** For the watchdog: how many ticks in a row it has had messages and made no progress. */
-  tick(): number;
+  /** For the watchdog: whether it has messages and made no progress since the last call. */
+  stoodStill(): boolean;
 }
 
 type Entry = KafkaRecord | BrokenBatch;
@@ -78,7 +78,7 @@ export function createLane(options: LaneOptions, start: number): Lane {
   let resting = false;
   let paused = false;
   let closed = false;
-  let ticks = 0;
+  let seen = start;
 
   function pump(): void {
     if (running || resting || paused || closed) return;
@@ -127,7 +127,6 @@ export function createLane(options: LaneOptions, start: number): Lane {
     head += count;
     bytes -= size;
     position = next;
-    ticks = 0;
     if (head * 2 > queue.length) {
       queue = queue.slice(head);
       head = 0;
@@ -227,9 +226,10 @@ export function createLane(options: LaneOptions, start: number): Lane {
       queue = [];
       head = 0;
     },
-    tick() {
-      ticks = head < queue.length ? ticks + 1 : 0;
-      return ticks;
+    stoodStill() {
+      const still = head < queue.length && seen === position;
+      seen = position;
+      return still;
     },
   };
 }

@@ -22,7 +22,7 @@ export function createNaps(defer: Defer): Naps {
       });
     },
     wake() {
-      for (const end of [...waiting]) end();
+      for (const end of waiting) end();
     },
   };
 }

@@ -22,6 +22,15 @@ export function createPassedEnds({ list, now, defer, everyMs }: PassedEndsOption
   let asked: { readonly at: string; readonly ends: ReadonlyMap<number, number> } | undefined;
   let resting = false;
 
+  async function fetch(at: string): Promise<void> {
+    try {
+      const ends = await list();
+      asked ??= { at, ends };
+    } catch {
+      // The next call asks again.
+    }
+  }
+
   function ask(): void {
     if (resting) return;
     resting = true;
@@ -29,13 +38,7 @@ export function createPassedEnds({ list, now, defer, everyMs }: PassedEndsOption
       resting = false;
     }, everyMs);
     const at = now();
-    list().then(
-      (ends) => {
-        asked ??= { at, ends };
-      },
-      // The next call asks again.
-      () => undefined,
-    );
+    void fetch(at);
   }
 
   return {

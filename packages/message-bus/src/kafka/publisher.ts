@@ -5,7 +5,7 @@
  * the order of the calls, and many small calls cost as little as a large one.
  */
 import type { KafkaConnection } from "./connection.ts";
-import { codeOfNumber, KafkaError, willPass } from "./kafka-error.ts";
+import { codeOf, codeOfNumber, KafkaError, willPass } from "./kafka-error.ts";
 import { backOff, createNaps, type Defer } from "./nap.ts";
 import { produceExchange } from "./protocol.ts";
 import { encodeBatch, type NewRecord, recordSize } from "./record-batch.ts";
@@ -34,6 +34,8 @@ export interface Publisher {
 interface Job {
   readonly records: readonly PlacedRecord[];
   readonly offsets: number[];
+  /** When it came, in milliseconds. */
+  readonly sinceMs: number;
   readonly resolve: (offsets: readonly number[]) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -64,7 +66,7 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
         await sendAll(topic, taken);
       } catch (error) {
         // One message that Kafka refuses must not take the others with it.
-        if (taken.length > 1 && !willPass(error)) await sendEach(topic, taken);
+        if (taken.length > 1 && !mayPass(error)) await sendEach(topic, taken);
         else for (const job of taken) job.reject(error);
       }
     }
@@ -90,7 +92,7 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
     let rest = jobs.flatMap((job) => job.records.map((placed, index): Item => ({ job, index, placed })));
     while (rest.length > 0) {
       const { batches, later } = split(rest);
-      await send(topic, batches);
+      await send(topic, batches, Math.min(...jobs.map(({ sinceMs }) => sinceMs)));
       rest = later;
     }
     for (const job of jobs) job.resolve(job.offsets);
@@ -119,7 +121,7 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
   }
 
   /** Sends until every partition has taken its batch; those that fail for now are sent again until the time is over. */
-  async function send(topic: string, batches: ReadonlyMap<number, readonly Item[]>): Promise<void> {
+  async function send(topic: string, batches: ReadonlyMap<number, readonly Item[]>, sinceMs: number): Promise<void> {
     const encoded = new Map(
       [...batches].map(([partition, items]) => [
         partition,
@@ -129,15 +131,14 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
         ),
       ]),
     );
-    const startMs = nowMs();
     for (let attempt = 0; encoded.size > 0; attempt++) {
       const failures = await sendOnce(topic, encoded, batches);
       const error = failures[0];
       if (error === undefined) continue;
-      const final = failures.find((one) => !willPass(one));
+      const final = failures.find((one) => !mayPass(one));
       if (final !== undefined) throw final;
       if (closed) throw new Error("the message bus is closed");
-      if (nowMs() - startMs > tempo.publishTimeoutMs) {
+      if (nowMs() - sinceMs > tempo.publishTimeoutMs) {
         throw new KafkaError("CONNECTION", `Kafka did not take messages for ${topic} within ${tempo.publishTimeoutMs} ms`, error);
       }
       await naps.nap(backOff(attempt, FIRST_RETRY_MS, LONGEST_RETRY_MS));
@@ -209,7 +210,7 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
       return new Promise((resolve, reject) => {
         const jobs = waiting.get(topic) ?? [];
         waiting.set(topic, jobs);
-        jobs.push({ records, offsets: [], resolve, reject });
+        jobs.push({ records, offsets: [], sinceMs: nowMs(), resolve, reject });
         // In the next turn, so that calls of one turn go together.
         if (!sending.has(topic)) {
           sending.add(topic);
@@ -223,4 +224,9 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
       for (const jobs of waiting.values()) for (const job of jobs.splice(0)) job.reject(new Error("the message bus is closed"));
     },
   };
+}
+
+/** A topic may be unknown for a moment while a broker starts. */
+function mayPass(error: unknown): boolean {
+  return willPass(error) || codeOf(error) === "UNKNOWN_TOPIC_OR_PARTITION";
 }
