@@ -22,7 +22,7 @@ import {
   type MetricsRegistry,
   type StreamEngines,
 } from "@rerate/runtime";
-import { busCodec, TOPIC_TABLE, topicNames } from "@rerate/wire";
+import { busCodec, TOPIC_TABLE, topicNames, type TopicEntry } from "@rerate/wire";
 import { hearAnswers, publishAnswers } from "./answers.ts";
 import { followCatalog, type CatalogViews } from "./catalog-views.ts";
 import { HEARTBEAT_MS, sayStatus, statusOf } from "./heartbeat.ts";
@@ -112,12 +112,13 @@ export async function startService(options: ServiceOptions): Promise<{ readonly 
 /** Every topic that bodies travel on, with its codec. */
 export function busTopics(): BusTopic[] {
   const published = new Map(LOG_TOPICS.map((definition) => [definition.topic, definition]));
-  const kinds = new Map<string, BusTopic["kind"]>(TOPIC_TABLE.map(({ name, kind }) => [name, kind]));
+  const entries = new Map<string, TopicEntry>(TOPIC_TABLE.map((entry) => [entry.name, entry]));
   return topicNames().flatMap((name) => {
-    const kind = kinds.get(name);
-    if (kind === undefined) return [];
-    const { keepsShard } = published.get(name) ?? {};
-    return [{ name, kind, codec: busCodec(name), ...(keepsShard === undefined ? {} : { keepsShard }) }];
+    const entry = entries.get(name);
+    if (entry === undefined) return [];
+    const { kind, marked = false } = entry;
+    const { keepsShard = false } = published.get(name) ?? {};
+    return [{ name, kind, codec: busCodec(name), marked, keepsShard }];
   });
 }
 

@@ -20,6 +20,7 @@ import { requireTopics, securityOf } from "./stream-topics.ts";
 export interface BusTopic extends TopicPlan {
   readonly codec: TopicCodec;
   readonly keepsShard?: boolean;
+  readonly marked?: boolean;
 }
 
 export interface StreamOptions {

@@ -6,7 +6,8 @@ import { routes } from "./routes.ts";
 await runService("ingest", async (process) => {
   const { intakeNamespaces, futureLimitMs } = process.config;
   const { bus, eventStore, clock, defer, log, metrics } = await process.surroundings("ingest");
+  const mark = bus.mark.bind(bus);
   const namespaces = new Set(intakeNamespaces);
-  const intake = createUsageIntake({ bus, eventStore, clock, defer, log, metrics, namespaces, futureLimitMs });
+  const intake = createUsageIntake({ bus, eventStore, clock, defer, log, metrics, mark, namespaces, futureLimitMs });
   return { plugins: [routes(process.door())], workers: [intake] };
 });

@@ -13,7 +13,8 @@ await runService("outcome-signal", async (process) => {
     answers: process.answersTo("signal.accepted"),
   });
   const { bus, eventStore, clock, defer, log, metrics } = surroundings;
+  const mark = bus.mark.bind(bus);
   const namespaces = new Set(intakeNamespaces);
-  const intake = createSignalIntake({ bus, eventStore, clock, defer, log, metrics, namespaces, futureLimitMs });
+  const intake = createSignalIntake({ bus, eventStore, clock, defer, log, metrics, mark, namespaces, futureLimitMs });
   return { plugins: [routes(process.door())], workers: [{ ...worker, name: "outcome-signal" }, intake] };
 });

@@ -4,15 +4,26 @@ import { createMemoryEventStore } from "@rerate/event-store";
 import type { DoorIntake } from "@rerate/flow";
 import { createServer, type HttpServer } from "@rerate/http";
 import { partitionKey } from "@rerate/ledger";
+import type { Consumer } from "@rerate/message-bus";
 import { createTopics, openKafkaBus, type KafkaBus } from "@rerate/message-bus/kafka";
 import { defer, systemClock } from "@rerate/runtime";
 import { createUsageIntake, routes as usageRoutes } from "@rerate/service-ingest";
 import { createSignalIntake, routes as signalRoutes } from "@rerate/service-outcome-signal";
-import { busCodec, doorAt, TOPIC_TABLE, toUsageFact, type SignalAccepted, type Topic, type UsageAccepted } from "@rerate/wire";
+import {
+  busCodec,
+  doorAt,
+  TOPIC_TABLE,
+  toUsageFact,
+  type SignalAccepted,
+  type Topic,
+  type TopicEntry,
+  type UsageAccepted,
+} from "@rerate/wire";
 import { CompressionTypes, Kafka, logLevel, Partitioners, type Message, type Producer } from "kafkajs";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { REPOSITORY } from "../source-files.ts";
@@ -31,6 +42,8 @@ interface Arrived {
 
 let broker: TestBroker;
 let bus: KafkaBus;
+let owner: Consumer;
+let openUsageIntake: () => DoorIntake;
 let intakes: readonly DoorIntake[];
 let door: HttpServer;
 let url: string;
@@ -41,24 +54,27 @@ const namespaces = new Set(["default"]);
 beforeAll(async () => {
   broker = await provideBroker("producers");
   const brokers = broker.brokers.split(",");
-  const named = (kind: string) => TOPIC_TABLE.filter((topic) => topic.kind === kind).map(({ name }) => name as Topic);
-  const withCodecs = (names: readonly Topic[]) => names.map((name) => ({ name, codec: busCodec(name) }));
+  const table: readonly TopicEntry[] = TOPIC_TABLE;
+  const of = (...kinds: readonly string[]) =>
+    table.flatMap(({ name, kind, marked = false }) =>
+      kinds.includes(kind) ? [{ name, marked, codec: busCodec(name as Topic) }] : [],
+    );
   await createTopics({ brokers, log: SILENT }, TOPIC_TABLE, { partitions: PARTITIONS, replication: 1 });
   bus = await openKafkaBus({
     brokers,
     clientId: "producers",
     instance: "1",
     partitions: PARTITIONS,
-    topics: withCodecs([...named("reported"), ...named("accepted")]),
-    publishedTopics: withCodecs(named("published")),
-    hintTopics: withCodecs(named("hint")),
+    topics: of("reported", "accepted"),
+    publishedTopics: of("published"),
+    hintTopics: of("hint"),
     parked: { name: "parked", codec: busCodec("parked") },
     now: systemClock.now,
     defer,
     log: SILENT,
     onCrash: (error) => console.error(error),
   });
-  bus.consume({
+  owner = bus.consume({
     group: `owners-${randomUUID()}`,
     topics: ["usage.accepted", "signal.accepted"],
     onChunk: async ({ topic, messages }) => {
@@ -66,8 +82,11 @@ beforeAll(async () => {
         if (content.kind === "body") arrived.push({ topic, key, body: content.body as Arrived["body"] });
     },
   });
-  const surroundings = { bus, eventStore: createMemoryEventStore(), clock: systemClock, defer, log: SILENT, metrics: METRICS };
-  intakes = [createUsageIntake({ ...surroundings, namespaces, everyMs: 100 }), createSignalIntake(surroundings)];
+  const mark = bus.mark.bind(bus);
+  const eventStore = createMemoryEventStore();
+  const surroundings = { bus, eventStore, clock: systemClock, defer, log: SILENT, metrics: METRICS, mark, everyMs: 200 };
+  openUsageIntake = () => createUsageIntake({ ...surroundings, namespaces });
+  intakes = [openUsageIntake(), createSignalIntake(surroundings)];
   for (const intake of intakes) await intake.start();
   const deps = { publish: bus.publish, nowMs: systemClock.nowMs };
   door = await createServer({
@@ -196,4 +215,22 @@ test("what is no fact is parked with bytes, headers and reason, holds nothing up
   const [taken] = await arrivals(id);
   expect(taken?.body).toMatchObject({ ns: "shop", occurredAt: foreign?.parkedAt });
   await expect.poll(async () => (await parked()).length, { timeout: 30_000 }).toBe(bad.length - 1);
+});
+
+test("an owner has not read what still waits on an intake topic, so that no deadline overtakes it", async () => {
+  const readUpTo = () => owner.readUpTo("usage.accepted") ?? "";
+  const before = systemClock.now();
+  await expect.poll(readUpTo, { timeout: 30_000 }).toSatisfy((at: string) => at > before);
+  await intakes[0]?.stop();
+  const sent = systemClock.now();
+  const id = `waiting-${randomUUID()}`;
+  const event = { specversion: "1.0", type: "t", source: "my-api", id, subject: "demo", data: { requests: 1 } };
+  await producer.send({ topic: "usage.reported", messages: [{ key: id, value: JSON.stringify(event) }] });
+  for (const end = systemClock.nowMs() + 4_000; systemClock.nowMs() < end; await sleep(100))
+    expect(readUpTo() <= sent).toBe(true);
+  const intake = openUsageIntake();
+  intakes = [intake, ...intakes.slice(1)];
+  await intake.start();
+  await arrivals(id);
+  await expect.poll(readUpTo, { timeout: 30_000 }).toSatisfy((at: string) => at > sent);
 });
