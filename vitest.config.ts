@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// "fast" is pure and in-memory; "it" needs real processes, files or a browser.
+// "fast" is pure and in-memory; "it" needs real processes, files or a browser; "stack" runs
+// end-to-end tests on Kafka and EventStoreDB, with every service as a process of its own.
 export default defineConfig({
   test: {
     projects: [
@@ -16,9 +17,20 @@ export default defineConfig({
         test: {
           name: "it",
           include: ["{packages,services,infra,test}/**/*.it.test.ts"],
-          exclude: ["**/node_modules/**"],
+          exclude: ["**/node_modules/**", "test/src/stream/**"],
           testTimeout: 180_000,
           hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "stack",
+          include: ["test/src/end-to-end/*.it.test.ts", "test/src/stream/**/*.it.test.ts"],
+          exclude: ["**/node_modules/**"],
+          env: { RERATE_TEST_ON: "stack" },
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
           fileParallelism: false,
         },
       },

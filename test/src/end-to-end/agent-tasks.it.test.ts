@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectSameWithoutCache, expectVerified } from "./audit.ts";
 import { bundled, publishedTotals } from "./published-totals.ts";
 import { everyCost, everyEntry, everyOutcome, invoicedOf, netOf, sumOf, type CostRow } from "./reads.ts";
-import { startLedger, type TestLedger } from "./standalone-harness.ts";
+import { startLedger, type TestLedger } from "./start-ledger.ts";
 
 const FILE = "outcomes_agent_tasks.csv.gz";
 const published = publishedTotals(FILE);

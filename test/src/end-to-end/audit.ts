@@ -1,37 +1,40 @@
 /**
- * What an auditor and an operator would try on any ledger: `verify`, and a start without the read models. Part of every end-to-end test.
+ * What an auditor and an operator would try on any ledger: `verify`, and a start without the caches. Part of every end-to-end test.
  */
 import { rebuildReadModels, readModelsOf, verify, type VerifyReport } from "@rerate/replay";
 import { dumpTables } from "@rerate/projections";
 import { expect } from "vitest";
 import { every, everyCost, everyEntry, everyOutcome } from "./reads.ts";
-import type { TestLedger } from "./standalone-harness.ts";
+import type { TestLedger } from "./start-ledger.ts";
 
 /** Every fact decided again gives the ledger that is recorded, and the read models are its fold. */
-export async function expectVerified({ standalone }: TestLedger): Promise<VerifyReport> {
-  const { eventStore, cache } = standalone.engines;
-  const report = await verify({ eventStore, projections: readModelsOf(cache) });
+export async function expectVerified({ eventStore, withReadModels }: TestLedger): Promise<VerifyReport> {
+  const report = await withReadModels((database) => verify({ eventStore, projections: readModelsOf(database) }));
   expect(report.problems).toEqual([]);
   expect(report).toMatchObject({ ok: true, projections: "equal", pending: { usage: 0, verdicts: 0, entries: 0 } });
   return report;
 }
 
-/** The log alone serves the same answers: deletes `cache.db`, starts again and compares everything. */
+/** The log alone serves the same answers: deletes all caches, starts again and compares everything. */
 export async function expectSameWithoutCache(ledger: TestLedger): Promise<void> {
-  const before = { tables: dumpTables(ledger.standalone.engines.cache), answers: await everyAnswer(ledger) };
-  await ledger.restart({ without: "cache.db" });
+  const before = { tables: await tablesOf(ledger), answers: await everyAnswer(ledger) };
+  await ledger.restart({ without: "caches" });
   await ledger.quiet();
-  expect(dumpTables(ledger.standalone.engines.cache)).toEqual(before.tables);
+  expect(await tablesOf(ledger)).toEqual(before.tables);
   expect(await everyAnswer(ledger)).toEqual(before.answers);
 }
 
 /** A rebuild by command gives identical tables. The ledger cannot be read afterwards: to be called last. */
-export async function expectSameAfterRebuild({ standalone }: TestLedger): Promise<void> {
-  const { cache, eventStore } = standalone.engines;
-  await standalone.projector.stop();
-  const before = dumpTables(cache);
-  await rebuildReadModels(cache, eventStore);
-  expect(dumpTables(cache)).toEqual(before);
+export async function expectSameAfterRebuild({ eventStore, withReadModelsAlone }: TestLedger): Promise<void> {
+  await withReadModelsAlone(async (database) => {
+    const before = dumpTables(database);
+    await rebuildReadModels(database, eventStore);
+    expect(dumpTables(database)).toEqual(before);
+  });
+}
+
+function tablesOf({ withReadModels }: TestLedger): Promise<ReturnType<typeof dumpTables>> {
+  return withReadModels(async (database) => dumpTables(database));
 }
 
 /** Everything that the reads answer about all accounts. */

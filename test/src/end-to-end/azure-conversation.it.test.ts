@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectSameWithoutCache, expectVerified } from "./audit.ts";
 import { bundled, publishedTotals } from "./published-totals.ts";
 import { examplePlan, everyEntry, invoicedOf, netOf, sumOf, type EntryRow } from "./reads.ts";
-import { SINCE, startLedger, type TestLedger } from "./standalone-harness.ts";
+import { SINCE, startLedger, type TestLedger } from "./start-ledger.ts";
 
 const FILE = "usage_azure_conversation_2023.csv.gz";
 const published = publishedTotals(FILE);
@@ -128,8 +128,7 @@ describe("an auditor", () => {
 
   test("sees who would have paid what at the prices of gpt-4o-mini", async () => {
     const plan = examplePlan("chat-gpt-4o-mini");
-    const { eventStore } = ledger.standalone.engines;
-    const report = await compare({ eventStore, plan, accounts: names("turbo") });
+    const report = await compare({ eventStore: ledger.eventStore, plan, accounts: names("turbo") });
     const usd = ({
       units,
     }: {

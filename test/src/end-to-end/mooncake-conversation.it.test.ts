@@ -12,7 +12,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectSameWithoutCache, expectVerified } from "./audit.ts";
 import { bundled, publishedTotals } from "./published-totals.ts";
 import { everyEntry, invoicedOf, netOf, sumOf, type EntryRow } from "./reads.ts";
-import { SINCE, startLedger, type TestLedger } from "./standalone-harness.ts";
+import { SINCE, startLedger, type TestLedger } from "./start-ledger.ts";
 
 const FILE = "usage_mooncake_conversation.csv.gz";
 const published = publishedTotals(FILE);

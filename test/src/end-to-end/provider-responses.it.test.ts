@@ -6,7 +6,7 @@ import { streamName } from "@rerate/ledger";
 import { add, atomsExactly, formatDecimal, formatFraction, fraction, parseFraction, ZERO, type Fraction } from "@rerate/money";
 import { importCatalogue } from "@rerate/pricing";
 import { verify } from "@rerate/replay";
-import { copyAndAlter, openLogReadOnly } from "@rerate/runtime";
+import { openLogReadOnly } from "@rerate/runtime";
 import type { UsageEventBody } from "@rerate/wire";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ import { expectSameAfterRebuild, expectSameWithoutCache, expectVerified } from "
 import { coveredPairs, type CoveredPair } from "./covered-pairs.ts";
 import { bundled, publishedTotals } from "./published-totals.ts";
 import { everyEntry, type EntryRow } from "./reads.ts";
-import { SINCE, startLedger, type TestLedger } from "./standalone-harness.ts";
+import { SINCE, startLedger, type TestLedger } from "./start-ledger.ts";
 
 const published = publishedTotals("usage_provider_responses.jsonl.gz").simple_rule;
 const pairs = coveredPairs();
@@ -102,7 +102,7 @@ test("verify names the place where somebody changed a stored amount", async () =
   const copy = mkdtempSync(join(tmpdir(), "rerate-tampered-"));
   try {
     const forged = streamName("account", "default", "responses");
-    const altered = copyAndAlter(ledger.dataDirectory, copy, ({ stream, data }) =>
+    const altered = ledger.copyAndAlter(copy, ({ stream, data }) =>
       stream === forged
         ? data.replace(/("atoms":")(\d)/, (_, head: string, digit: string) => `${head}${(Number(digit) % 9) + 1}`)
         : undefined,

@@ -6,7 +6,7 @@ import type { UsageEventBody } from "@rerate/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectSameAfterRebuild, expectSameWithoutCache, expectVerified } from "./audit.ts";
 import { everyEntry, invoicedOf, netOf } from "./reads.ts";
-import { SINCE, startLedger, type TestLedger } from "./standalone-harness.ts";
+import { SINCE, startLedger, type TestLedger } from "./start-ledger.ts";
 
 /** The first 100 pages at 0.10, up to 1,000 at 0.05, all further ones at 0.01. */
 const PLAN = `

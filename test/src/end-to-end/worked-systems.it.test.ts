@@ -8,7 +8,7 @@ import type { SignalBody, UsageEventBody } from "@rerate/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectSameAfterRebuild, expectSameWithoutCache, expectVerified } from "./audit.ts";
 import { everyEntry, invoicedOf, netOf } from "./reads.ts";
-import { SINCE, startLedger, type TestLedger } from "./standalone-harness.ts";
+import { SINCE, startLedger, type TestLedger } from "./start-ledger.ts";
 
 const DAY = "2026-03-02";
 const AT = `${DAY}T10:00:00Z`;

@@ -1,0 +1,130 @@
+/**
+ * When nothing moves any more in a ledger of many processes, seen from outside: by the log, the relays' checkpoints, the groups' lag
+ * and the marks.
+ *
+ * The argument: if everything in the log has been published, everything published has been decided, and the log has not grown
+ * meanwhile, then there is nothing left to do but deadlines. Marks say that those which were due have fired.
+ */
+import { contractChangedTopic } from "@rerate/ledger";
+import type { LogTopic } from "@rerate/message-bus";
+import { isAfter, partitionOf } from "@rerate/flow";
+import { GROUPS } from "@rerate/process";
+import { outcomeSignalTopics } from "@rerate/service-outcome-signal";
+import { settlementTopics } from "@rerate/service-settlement";
+import { elapsedMs, sleep, systemClock, type StreamEngines } from "@rerate/runtime";
+import { randomUUID } from "node:crypto";
+
+export interface StackWatch {
+  /** Rejects with what still moves when that takes too long. */
+  settled(): Promise<void>;
+  quiet(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface WatchOptions {
+  readonly partitions: number;
+  /** How far the read models have folded the log. */
+  readonly readModelsAt: () => string | undefined;
+}
+
+const RELAYS: readonly { readonly worker: string; readonly topics: readonly Pick<LogTopic, "streamPrefix">[] }[] = [
+  { worker: "settlement", topics: settlementTopics },
+  { worker: "outcome-signal", topics: outcomeSignalTopics },
+  { worker: "catalog", topics: [contractChangedTopic] },
+];
+/** Topics whose marks say that the deadlines of those who publish them have fired. */
+const MARKED = ["outcome.decided", "ledger.entries"];
+const LOOK_EVERY_MS = 100;
+const PAGE = 2_000;
+/** Longer than a worker without outputs waits between two looks at its deadlines. */
+const FIRES_WITHIN_MS = 1_500;
+const GIVE_UP_AFTER_MS = 400_000;
+
+export function watchStack(engines: StreamEngines, { partitions, readModelsAt }: WatchOptions): StackWatch {
+  const { eventStore, bus } = engines;
+  /** Place of the last event of every partition of every kind of stream. */
+  const last = new Map<string, string>();
+  let end: string | undefined;
+  const marks = bus.consume({ group: `test-${randomUUID()}`, topics: MARKED, onChunk: async () => {} });
+  marks.done.catch(() => undefined);
+
+  /** Reads the log to its end, which is the result. */
+  async function readOn(): Promise<string | undefined> {
+    for (;;) {
+      const page = await eventStore.readAll({ after: end, maxCount: PAGE });
+      for (const { stream, position } of page.events) {
+        last.set(`${stream.slice(0, stream.indexOf("-") + 1)}/${partitionOf(stream, partitions)}`, position);
+        end = position;
+      }
+      if (page.end) return end;
+    }
+  }
+
+  /** What still moves; undefined when nothing does. */
+  async function moving(): Promise<string | undefined> {
+    const before = await readOn();
+    const unpublished = unpublishedPart();
+    if (unpublished !== undefined) return unpublished;
+    for (const group of GROUPS) {
+      const lines = await bus.lag(group);
+      if (lines.length === 0) return `${group} has not joined yet`;
+      const behind = lines.find(({ lag }) => lag > 0);
+      if (behind !== undefined) return `${group} is ${behind.lag} behind in ${behind.topic}/${behind.partition}`;
+    }
+    const folded = readModelsAt();
+    if (before !== undefined && (folded === undefined || isAfter(before, folded))) return "the read models are behind the log";
+    return (await readOn()) === before ? undefined : "the log grows";
+  }
+
+  function unpublishedPart(): string | undefined {
+    const places = new Map(engines.relayPositions().map(({ name, partition, position }) => [`${name}/${partition}`, position]));
+    for (const { worker, topics } of RELAYS) {
+      for (const prefix of new Set(topics.map(({ streamPrefix }) => streamPrefix))) {
+        for (let partition = 0; partition < partitions; partition++) {
+          const needed = last.get(`${prefix}/${partition}`);
+          const place = places.get(`relay of ${worker}/${partition}`);
+          if (needed !== undefined && (place === undefined || isAfter(needed, place)))
+            return `the relay of ${worker} stands at ${place ?? "the beginning"} of partition ${partition}, before ${needed}`;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  async function settled(): Promise<void> {
+    const since = elapsedMs();
+    let reason: string | undefined = "nothing was seen yet";
+    for (let still = 0; still < 2;) {
+      // While servers are down this process sees nothing either.
+      reason = await moving().catch((error: unknown) => `unreachable: ${String(error)}`);
+      still = reason === undefined ? still + 1 : 0;
+      if (elapsedMs() - since > GIVE_UP_AFTER_MS) throw new Error(`not settled after ${GIVE_UP_AFTER_MS} ms: ${reason ?? ""}`);
+      await sleep(LOOK_EVERY_MS);
+    }
+  }
+
+  async function marksPass(time: string): Promise<void> {
+    const since = elapsedMs();
+    for (;;) {
+      const behind = MARKED.find((topic) => (marks.readUpTo(topic) ?? "") < time);
+      if (behind === undefined) return;
+      if (elapsedMs() - since > GIVE_UP_AFTER_MS)
+        throw new Error(`the marks of ${behind} stand at ${marks.readUpTo(behind) ?? "nothing"} and do not pass ${time}`);
+      await sleep(LOOK_EVERY_MS);
+    }
+  }
+
+  return {
+    settled,
+    async quiet() {
+      for (let before: string | undefined; ;) {
+        await settled();
+        if (before !== undefined && before === end) return;
+        before = end ?? "";
+        await marksPass(systemClock.now());
+        await sleep(FIRES_WITHIN_MS);
+      }
+    },
+    stop: () => marks.stop(),
+  };
+}
