@@ -46,6 +46,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const child = spawn(process.execPath, [script, ...given], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
+    // Ctrl-C on a terminal goes to a whole group: who started it decides what stops when.
+    detached: true,
   });
   const tail = keepTail(child, log);
   let running = true;
@@ -101,10 +103,7 @@ function firstLine(
       child.kill("SIGKILL");
       reject(new Error(`not ready within ${withinMs} ms: ${describe()}`));
     }, withinMs);
-    void exited.then(({ code, signal }) => {
-      clearTimeout(timer);
-      reject(new Error(`ended with ${signal ?? code} before it was ready: ${describe()}`));
-    });
+    void endsEarly();
     child.once("error", reject);
     if (child.stdout === null) return;
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -112,5 +111,11 @@ function firstLine(
       clearTimeout(timer);
       resolve(JSON.parse(line) as Record<string, unknown>);
     });
+
+    async function endsEarly(): Promise<void> {
+      const { code, signal } = await exited;
+      clearTimeout(timer);
+      reject(new Error(`ended with ${signal ?? code} before it was ready: ${describe()}`));
+    }
   });
 }

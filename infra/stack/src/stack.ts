@@ -158,10 +158,7 @@ function supervise(start: () => Promise<Child>, name: string, tell: (event: Stac
         child = started;
         failures = 0;
         tell({ kind: "ready", name, pid: started.pid });
-        void started.exited.then(({ code, signal }) => {
-          tell({ kind: "ended", name, pid: started.pid, how: String(signal ?? code) });
-          if (!stopped) again();
-        });
+        void goOnAfter(started);
         if (stopped) await started.stop();
         return started;
       } catch (error) {
@@ -170,6 +167,12 @@ function supervise(start: () => Promise<Child>, name: string, tell: (event: Stac
         await pause(Math.min(AGAIN_AFTER_MS * 2 ** failures, AGAIN_AT_MOST_MS));
       }
     }
+  }
+
+  async function goOnAfter(started: Child): Promise<void> {
+    const { code, signal } = await started.exited;
+    tell({ kind: "ended", name, pid: started.pid, how: String(signal ?? code) });
+    if (!stopped) again();
   }
 
   function again(): void {

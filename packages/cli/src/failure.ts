@@ -64,6 +64,8 @@ function byName(error: Error): Failure {
     return new Failure(EXIT.usage, `${error.message}. Check the path.`);
   if (error.name === "DirectoryHeldError")
     return new Failure(EXIT.refused, `${error.message}. Stop the server that runs on it first.`);
+  if (error.name === "NoEventStoreError")
+    return new Failure(EXIT.unreachable, `${error.message}. Check the address after --log and that the server runs.`);
   if (error.name === "NoLedgerError")
     return new Failure(
       EXIT.notFound,

@@ -171,7 +171,7 @@ describe("the command line", () => {
     [["usage"], {}, 2, "rerate usage send"],
     [["entries", "acme", "--limit", "many"], {}, 2, "not a whole number"],
     [["document", "publish", "/no/such/file"], {}, 2, "Check the path"],
-    [["verify", "--log", "esdb://x"], {}, 2, "file:"],
+    [["verify", "--log", "ftp://x"], {}, 2, "file:"],
     [["verify"], {}, 4, "there is no ledger.db in /nowhere"],
     [["import", "usage", "x.csv", "--preset", "unknown"], {}, 2, "azure and mooncake"],
     [["parked", "retry"], {}, 2, "--all"],

@@ -22,8 +22,7 @@ export async function readStreamStatus(
   const services = heardStatuses(engines.statusTable, systemClock.nowMs());
   const lag: StatusRead["lag"] = [];
   for (const group of GROUPS) for (const line of await engines.bus.lag(group)) lag.push({ group, ...line });
-  const checks = [
-    ...NEEDED.map((name) => {
+  const checks = NEEDED.map((name) => {
       const here = services.filter(({ service }) => service === name);
       const ok = here.some(({ ready }) => ready);
       const detail = here.length === 0 ? "no process of it has said anything lately" : "no process of it is ready";
@@ -40,7 +39,7 @@ export async function readStreamStatus(
     checkpoints: [...engines.relayPositions(), ...own],
     parked: await engines.bus.parked.count(),
     quarantined: services.flatMap(({ quarantined }) => quarantined),
-    startedAt: startedAt as StatusRead["startedAt"],
+    startedAt,
   };
 }
 

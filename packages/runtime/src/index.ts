@@ -1,3 +1,4 @@
+export * from "./audit-log.ts";
 export * from "./clock.ts";
 export * from "./config.ts";
 export * from "./engines.ts";

@@ -38,7 +38,7 @@ await runService("books", (process) => {
     parts: [projector],
     checks: () => {
       const { running, failure } = projector.status();
-      return [{ name: "projections", ok: running, ...(failure === undefined ? {} : { detail: String(failure) }) }];
+      return [{ name: "projections", ok: running, ...(failure === undefined ? {} : { detail: failure instanceof Error ? failure.message : "it ended by itself" }) }];
     },
   };
 });

@@ -20,7 +20,7 @@ import {
   type ComparedUnit,
   type VerifyReport,
 } from "@rerate/replay";
-import { copyAndAlter, openCacheReadOnly, openForRebuild, openLogReadOnly, requireLedger } from "@rerate/runtime";
+import { copyAndAlter, openEventStoreLog, openForRebuild, openLogDirectory, type AuditLog } from "@rerate/runtime";
 import type { Command } from "commander";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -40,6 +40,7 @@ interface CompareOptions extends LogOption {
 }
 
 const LOG_HELP = "the log: file:DIR (default: the data directory, RERATE_DATA)";
+const ANY_LOG_HELP = "the log: file:DIR or esdb://HOST:PORT (default: the data directory, RERATE_DATA)";
 
 export function addAuditCommands(program: Command, act: Act): void {
   program
@@ -47,11 +48,14 @@ export function addAuditCommands(program: Command, act: Act): void {
     .description(
       "check the hash chain, decide everything again, add up the books, compare the read models; ends with 1 for any difference",
     )
-    .option("--log <place>", LOG_HELP)
+    .option("--log <place>", ANY_LOG_HELP)
     .option("--no-projections", "leave out the read models")
-    .addHelpText("after", examples("verify", "verify --log file:/var/lib/rerate --json"))
+    .addHelpText(
+      "after",
+      examples("verify", "verify --log file:/var/lib/rerate --json", "verify --log 'esdb://127.0.0.1:2113?tls=false'"),
+    )
     .action(async (options: LogOption & { readonly projections: boolean }, command: Command) =>
-      act(command, async (run) => verifyLog(run, directoryOf(run, options), options.projections)),
+      act(command, async (run) => verifyLog(run, await openLog(run, options), options.projections)),
     );
 
   program
@@ -63,7 +67,7 @@ export function addAuditCommands(program: Command, act: Act): void {
     .option("--prices <file>", "a price list that it uses (default: the published one); repeatable", collect)
     .option("--account <name>", "only this account; `azure-*` for all that begin so; repeatable", collect)
     .option("--largest <n>", "explain so many of the largest differences", whole, 5)
-    .option("--log <place>", LOG_HELP)
+    .option("--log <place>", ANY_LOG_HELP)
     .addHelpText(
       "after",
       examples(
@@ -117,21 +121,27 @@ export function addAuditCommands(program: Command, act: Act): void {
     );
 }
 
-async function verifyLog(run: Run, directory: string, withProjections: boolean): Promise<ExitCode | undefined> {
+async function verifyLog(run: Run, log: AuditLog, withProjections: boolean): Promise<ExitCode | undefined> {
   const { terminal } = run;
-  const { report, perSecond } = await verifyDirectory(run, directory, withProjections);
+  const { report, perSecond } = await verifyOpened(run, log, withProjections);
   terminal.result({ ...report, eventsPerSecond: perSecond }, () => verifyLines(report, perSecond));
   return report.ok ? undefined : EXIT.difference;
 }
 
-async function verifyDirectory(
+async function openLog(run: Run, options: LogOption): Promise<AuditLog> {
+  const { log } = options;
+  if (log !== undefined && EVENT_STORE.test(log)) return await openEventStoreLog(log);
+  return openLogDirectory(directoryOf(run, options));
+}
+
+const EVENT_STORE = /^(?:esdb|kurrentdb)(?:\+discover)?:\/\//;
+
+async function verifyOpened(
   run: Run,
-  directory: string,
+  { eventStore, openReadModels, close }: AuditLog,
   withProjections: boolean,
 ): Promise<{ readonly report: VerifyReport; readonly perSecond: number }> {
-  requireLedger(directory);
-  const { eventStore, close } = openLogReadOnly(directory);
-  const cache = withProjections ? openCacheReadOnly(directory) : undefined;
+  const cache = withProjections ? openReadModels() : undefined;
   const pace = paceOf(run);
   try {
     const report = await verify({
@@ -149,12 +159,10 @@ async function verifyDirectory(
 
 async function compareLog(run: Run, options: CompareOptions): Promise<ExitCode | undefined> {
   const { plan, prices = [], accounts, largest } = options;
-  const directory = directoryOf(run, options);
-  requireLedger(directory);
   const other: PlanDocument = documentOf(plan, readDocument(await readFile(plan, "utf8"), planSchema));
   const lists: PriceListDocument[] = [];
   for (const file of prices) lists.push(documentOf(file, readDocument(await readFile(file, "utf8"), priceListSchema)));
-  const { eventStore, close } = openLogReadOnly(directory);
+  const { eventStore, close } = await openLog(run, options);
   try {
     const report = await compare({
       eventStore,
@@ -180,7 +188,7 @@ async function tamper(run: Run, directory: string, to: string | undefined): Prom
   if (altered === undefined)
     throw new Failure(EXIT.notFound, "No event of this log books an amount yet. Send some usage first: rerate usage send …");
   const place = `${altered.stream}, revision ${altered.revision}`;
-  const { report, perSecond } = await verifyDirectory(run, copy, false);
+  const { report, perSecond } = await verifyOpened(run, openLogDirectory(copy), false);
   const [before, after] = [amountIn(altered.before), amountIn(altered.after)];
   run.terminal.result({ copy, changed: { stream: altered.stream, revision: altered.revision, before, after }, report }, () => [
     `Copied the log to ${copy} and changed one booked amount there with plain SQL:`,
@@ -213,7 +221,7 @@ function directoryOf({ surroundings }: Run, { log }: LogOption): string {
   if (log.startsWith("file:") && log.length > "file:".length) return log.slice("file:".length);
   throw new Failure(
     EXIT.usage,
-    `--log "${log}" is not known. Write file: and the data directory, for example --log file:/var/lib/rerate.`,
+    `--log "${log}" is not known. Write file: and the data directory, for example --log file:/var/lib/rerate, or an event store's address, esdb://….`,
   );
 }
 
