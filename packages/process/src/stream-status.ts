@@ -23,12 +23,11 @@ export async function readStreamStatus(
   const lag: StatusRead["lag"] = [];
   for (const group of GROUPS) for (const line of await engines.bus.lag(group)) lag.push({ group, ...line });
   const checks = NEEDED.map((name) => {
-      const here = services.filter(({ service }) => service === name);
-      const ok = here.some(({ ready }) => ready);
-      const detail = here.length === 0 ? "no process of it has said anything lately" : "no process of it is ready";
-      return { name, ok, ...(ok ? {} : { detail }) };
-    }),
-  ];
+    const here = services.filter(({ service }) => service === name);
+    const ok = here.some(({ ready }) => ready);
+    const detail = here.length === 0 ? "no process of it has said anything lately" : "no process of it is ready";
+    return { name, ok, ...(ok ? {} : { detail }) };
+  });
   return {
     version: VERSION,
     namespace: ns,

@@ -34,11 +34,17 @@ export function openLogDirectory(directory: string): AuditLog {
 export async function openEventStoreLog(connectionString: string): Promise<AuditLog> {
   const { openEventStoreDb } = await import("@rerate/event-store/eventstoredb");
   const eventStore = openEventStoreDb({ connectionString, defer });
+  // The adapter's timers keep no process alive, and neither does a connection that is lost at the moment.
+  const open = setInterval(() => {}, 60_000);
+  const close = async (): Promise<void> => {
+    clearInterval(open);
+    await eventStore.close();
+  };
   try {
     await eventStore.readAll({ maxCount: 1 });
   } catch (error) {
-    await eventStore.close();
+    await close();
     throw new NoEventStoreError(connectionString, error);
   }
-  return { eventStore, openReadModels: () => undefined, close: () => eventStore.close() };
+  return { eventStore, openReadModels: () => undefined, close };
 }

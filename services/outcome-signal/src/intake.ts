@@ -3,7 +3,7 @@
  */
 import { createDoorIntake, type DoorIntake, type DoorIntakeOptions } from "@rerate/flow";
 import { parkedNoteOf, partitionKey, shardOf } from "@rerate/ledger";
-import { intakeDoorAt, ownNamespace, readReported, type IntakeLimits } from "@rerate/wire";
+import { intakeDoorAt, ownNamespace, readReported, type IntakeLimits, type ReportedFacts } from "@rerate/wire";
 
 export interface SignalIntakeOptions
   extends
@@ -18,19 +18,20 @@ export function createSignalIntake({ namespaces, futureLimitMs, ...surroundings 
     topic: "signal.reported",
     publishTo: "signal.accepted",
     ns: ownNamespace(namespaces),
-    read(reported, firstSeenAt) {
+    readerAt(firstSeenAt) {
       const door = intakeDoorAt(firstSeenAt, surroundings.clock.now(), { namespaces, futureLimitMs });
-      const read = readReported("signal.reported", reported, door);
-      if (!("facts" in read)) return read;
-      return {
-        publish: read.facts.map((body) => ({
-          key: partitionKey(body.ns, body.account),
-          shard: shardOf(body.ns, body.account),
-          body,
-        })),
+      return (reported) => {
+        const read = readReported("signal.reported", reported, door);
+        return "facts" in read ? { publish: read.facts.map(keyed) } : read;
       };
     },
     // The producer's own key may say anything: it stays with the bytes, where it can be erased.
     parkedNote: (record) => parkedNoteOf({ ...record, key: partitionKey(record.ns, record.account) }),
   });
+}
+
+/** Under its account's key and shard, wherever the producer had put it. */
+function keyed(body: ReportedFacts["signal.reported"]): { readonly key: string; readonly shard: number; readonly body: object } {
+  const { ns, account } = body;
+  return { key: partitionKey(ns, account), shard: shardOf(ns, account), body };
 }
