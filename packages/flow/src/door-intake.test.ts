@@ -49,14 +49,16 @@ function world(more: Partial<DoorIntakeOptions> = {}): World {
     topic: "in.reported",
     publishTo: "in.accepted",
     ns: "default",
-    read({ bytes, headers }, at) {
-      const [account = "", id = ""] = Buffer.from(bytes).toString().split(":");
-      if (!known.has(account)) return { reason: "foreign", detail: `no ${account}`, ns: "default", account };
-      const publish = Array.from({ length: Number(headers["count"] ?? 1) }, (_, n): Message => {
-        return { key: `default.${account}`, shard: 7, body: { id: `${id}.${n}`, at } };
-      });
-      return { publish };
-    },
+    readerAt:
+      (at) =>
+      ({ bytes, headers }) => {
+        const [account = "", id = ""] = Buffer.from(bytes).toString().split(":");
+        if (!known.has(account)) return { reason: "foreign", detail: `no ${account}`, ns: "default", account };
+        const publish = Array.from({ length: Number(headers["count"] ?? 1) }, (_, n): Message => {
+          return { key: `default.${account}`, shard: 7, body: { id: `${id}.${n}`, at } };
+        });
+        return { publish };
+      },
     bus: {
       ...bus,
       async publish(topic, messages) {

@@ -1,7 +1,7 @@
 /**
  * A front door that consumes: what producers put on an intake topic becomes messages on the topic that an owner consumes.
  *
- * Decides nothing and knows no formats (`read` does). The invariant: a message's offset moves only after everything that it
+ * Decides nothing and knows no formats (`readerAt` does). The invariant: a message's offset moves only after everything that it
  * says is durable on the other topic, or after its bytes and headers are parked with the reason. What is published twice
  * because a process died in between, the owner knows by its identity.
  */
@@ -35,8 +35,11 @@ export interface DoorIntakeOptions extends Pick<
   readonly topic: string;
   /** Where what it says is published to. */
   readonly publishTo: string;
-  /** `firstSeenAt`: when this intake first saw the message; a retry passes the time of then. Must not throw, whatever the bytes. */
-  readonly read: (reported: ReportedBytes, firstSeenAt: string) => { readonly publish: readonly Message[] } | NotTaken;
+  /**
+   * Makes the reader of some messages. `firstSeenAt`: when this intake first saw them; a retry passes the time of then. The
+   * reader must not throw, whatever the bytes.
+   */
+  readonly readerAt: (firstSeenAt: string) => (reported: ReportedBytes) => { readonly publish: readonly Message[] } | NotTaken;
   /** The namespace that what can't be read at all is filed under. */
   readonly ns: string;
   /**
@@ -82,11 +85,12 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
 
   async function onChunk({ messages }: Chunk): Promise<void> {
     const now = clock.now();
+    const readReported = options.readerAt(now);
     metrics.count("messages", messages.length, { topic });
     let ready: Message[] = [];
     for (const received of messages) {
       const { content } = received;
-      const read = content.kind === "poison" ? unreadable(content.error) : options.read(content.body as ReportedBytes, now);
+      const read = content.kind === "poison" ? unreadable(content.error) : readReported(content.body as ReportedBytes);
       if (!("publish" in read)) {
         await park(received, read, now);
         continue;
@@ -133,7 +137,7 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
   /** True when the record is gone. */
   async function readAgain(record: ParkedRecord): Promise<boolean> {
     const { retryAskedAt: _, ...unasked } = record;
-    const read = options.read({ bytes: record.bytes, headers: record.headers ?? {} }, record.parkedAt);
+    const read = options.readerAt(record.parkedAt)({ bytes: record.bytes, headers: record.headers ?? {} });
     if ("publish" in read) {
       await bus.publish(options.publishTo, read.publish);
       await bus.parked.erase(record.id);
