@@ -163,6 +163,38 @@ describe("the Kafka emitter", () => {
   });
 });
 
+test("every fact ends as sent, given up or still waiting, whatever the producer does, and the counts say so", async () => {
+  const answer = fc.constantFrom("ok", "down", "too large", "late");
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(answer, { maxLength: 12 }),
+      fc.integer({ min: 1, max: 30 }),
+      fc.integer({ min: 1, max: 7 }),
+      async (answers, facts, maxBatch) => {
+        const script = answers.values();
+        const delivered: string[] = [];
+        const send = async ({ messages }: KafkaBatch): Promise<void> => {
+          const next = script.next().value ?? "ok";
+          if (next === "down") throw new Error("no broker");
+          if (next === "too large") throw Object.assign(new Error("too large"), { code: 10 });
+          if (next === "late") await new Promise(() => undefined);
+          for (const { value } of messages) delivered.push((JSON.parse(String(value)) as { id: string }).id);
+        };
+        const options = { maxBatch, maxQueue: 20, timeoutMs: 3, pauseMs: 0, maxPauseMs: 0 };
+        const { emitter, undelivered } = emitterOn(send, options);
+        for (let n = 1; n <= facts; n += 1) emitter.usage(usage(n));
+        const counts = await emitter.close(5_000);
+        const given = undelivered.flatMap((one) => one.facts.map(({ body }) => body.id));
+        expect(new Set([...delivered, ...given]).size).toBe(facts);
+        expect(delivered).toEqual([...new Set(delivered)].toSorted((a, b) => Number(a.slice(4)) - Number(b.slice(4))));
+        expect(counts.sent + counts.refused + counts.dropped + counts.waiting).toBe(facts);
+        expect(counts).toMatchObject({ sent: delivered.length, waiting: 0, dropped: Math.max(0, facts - 20) });
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
 test("keys are the ledger's", () => {
   fc.assert(
     fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" }), (ns, account) => {

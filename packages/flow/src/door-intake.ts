@@ -150,13 +150,15 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
   function everyNowAndThen(): void {
     defer(() => {
       if (state !== "running") return;
-      retrying = retryAsked()
-        .then(sayMark)
-        .catch((error: unknown) =>
-          log.warn({ service: name, err: error }, "parked messages could not be read again; they are tried again"),
-        )
+      retrying = attend()
+        .catch((error: unknown) => log.warn({ service: name, err: error }, "a mark or a retry failed; it is tried again"))
         .finally(everyNowAndThen);
     }, everyMs);
+  }
+
+  async function attend(): Promise<void> {
+    sayMark();
+    await retryAsked();
   }
 
   function sayMark(): void {
