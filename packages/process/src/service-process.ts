@@ -146,6 +146,7 @@ function processOf(
         ...(relay === undefined ? {} : { relay }),
         sweep: { partitionCount: config.partitions, checkpointsOf: (topic) => engines.placesOf(`${worker}: ${topic}`) },
         watchRetries: true,
+        limits: { markEveryMs: config.markEveryMs },
         owns: ownsByShard(config.partitions),
         cacheFor: engines.cacheFor,
         clock: systemClock,

@@ -76,6 +76,12 @@ export const configSchema = z.object({
     .min(100)
     .default(10_000)
     .describe("How long an append may stay unanswered before it is sent again, the same."),
+  RERATE_MARK_EVERY_MS: z.coerce
+    .number()
+    .int()
+    .min(50)
+    .default(5_000)
+    .describe("How often idle services tell each other how far they have read; deadlines fire that much later, or twice that."),
   RERATE_REPLICATION: z.coerce
     .number()
     .int()
@@ -109,6 +115,7 @@ export interface Config {
   readonly instance: string;
   readonly intakeNamespaces: readonly string[];
   readonly appendDeadlineMs: number;
+  readonly markEveryMs: number;
   readonly dataDirectory: string;
   readonly host: string;
   readonly port: number;
@@ -149,6 +156,7 @@ export function readConfig(
     instance: value.RERATE_INSTANCE ?? `${hostname().replaceAll(/[^\w.-]/g, "-")}-${process.pid}`,
     intakeNamespaces: listed(value.RERATE_INTAKE_NAMESPACES, ["default"]),
     appendDeadlineMs: value.RERATE_APPEND_DEADLINE_MS,
+    markEveryMs: value.RERATE_MARK_EVERY_MS,
     dataDirectory: value.RERATE_DATA ?? defaultDataDirectory(environment),
     host: value.RERATE_HOST,
     port: value.RERATE_PORT,

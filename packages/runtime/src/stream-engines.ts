@@ -87,6 +87,7 @@ export async function openStream(options: StreamOptions): Promise<StreamEngines>
     defer,
     log,
     onCrash: onFailure,
+    tempo: { markEveryMs: config.markEveryMs },
   });
   const places = await bus.openTable(RELAYS);
   return {
