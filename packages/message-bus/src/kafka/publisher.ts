@@ -85,7 +85,11 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
   }
 
   async function sendEach(topic: string, jobs: readonly Job[]): Promise<void> {
-    for (const job of jobs) await sendAll(topic, [job]).catch(job.reject);
+    for (const job of jobs) {
+      // What the common request did publish is not published again.
+      if (job.records.every((_, index) => job.offsets[index] !== undefined)) job.resolve(job.offsets);
+      else await sendAll(topic, [job]).catch(job.reject);
+    }
   }
 
   async function sendAll(topic: string, jobs: readonly Job[]): Promise<void> {

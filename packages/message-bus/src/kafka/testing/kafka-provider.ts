@@ -10,8 +10,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SUITE_CODEC, SUITE_HINTS, SUITE_PARTITIONS, SUITE_TOPICS } from "../../conformance.ts";
+import type { ParkedRecord, TopicCodec } from "../../port.ts";
+import { openConnection } from "../connection.ts";
 import { type KafkaBus, type KafkaBusOptions, openKafkaBus } from "../kafka-bus.ts";
 import type { KafkaLog } from "../log.ts";
+import { produceExchange } from "../protocol.ts";
 import { createTopics, deleteTopics, type TopicPlan } from "../topics.ts";
 
 export interface KafkaProvider {
@@ -70,19 +73,15 @@ const shown: KafkaLog = { debug: console.log, info: console.log, warn: console.l
 export const testLog: KafkaLog = process.env["RERATE_TEST_LOG"] === undefined ? silent : shown;
 
 /** Parked records as JSON, with their bytes in base64. */
-const PARKED_CODEC = {
-  encode: (body: unknown) =>
-    Buffer.from(
-      JSON.stringify(body, (_, value: unknown) =>
-        value instanceof Uint8Array ? { base64: Buffer.from(value).toString("base64") } : value,
-      ),
-    ),
-  decode: (bytes: Uint8Array): unknown =>
-    JSON.parse(Buffer.from(bytes).toString(), (_, value: unknown) =>
-      typeof value === "object" && value !== null && "base64" in value
-        ? Uint8Array.from(Buffer.from(String(value.base64), "base64"))
-        : value,
-    ),
+const PARKED_CODEC: TopicCodec = {
+  encode(body) {
+    const { bytes, ...record } = body as ParkedRecord;
+    return Buffer.from(JSON.stringify({ ...record, base64: Buffer.from(bytes).toString("base64") }));
+  },
+  decode(bytes) {
+    const { base64, ...record } = JSON.parse(Buffer.from(bytes).toString()) as { readonly base64: string };
+    return { ...record, bytes: Uint8Array.from(Buffer.from(base64, "base64")) };
+  },
 };
 
 export interface TestRoom {
@@ -132,6 +131,34 @@ export async function createRoom(brokers: readonly string[], changes: Partial<Ka
       await deleteTopics(access, SUITE_PLAN, { prefix });
     },
   };
+}
+
+const NOT_LEADER = 6;
+
+/** Puts record batches into a partition as they are: what a foreign producer may send. Gives the error numbers of the broker. */
+export async function produceRaw(
+  brokers: readonly string[],
+  topic: string,
+  partition: number,
+  batches: readonly Buffer[],
+): Promise<readonly number[]> {
+  const connection = openConnection({ brokers, clientId: "raw", log: testLog, requestTimeoutMs: 10_000 });
+  try {
+    await connection.partitionCounts([topic]);
+    const node = [...connection.leaders([{ topic, partitions: [partition] }]).keys()][0] ?? "";
+    const errors: number[] = [];
+    for (const batch of batches) {
+      const request = produceExchange({ timeoutMs: 10_000, topic, batches: [{ partition, batch }] });
+      let answers = await connection.exchange(node, request);
+      // A topic that was just created may be without a leader for a moment.
+      for (; answers.some(({ error }) => error === NOT_LEADER); await sleep(50))
+        answers = await connection.exchange(node, request);
+      errors.push(...answers.map(({ error }) => error));
+    }
+    return errors;
+  } finally {
+    await connection.close();
+  }
 }
 
 /** Waits for something that is bound to become true. */
