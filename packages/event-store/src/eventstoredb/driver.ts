@@ -78,10 +78,21 @@ export function isHopeless(error: unknown): boolean {
   return error instanceof Error && "code" in error && HOPELESS.has(error.code);
 }
 
+const DEADLINE_EXCEEDED = 4;
+
+/** Whether a call had no answer in time. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === DEADLINE_EXCEEDED;
+}
+
 export function connect(connectionString: string): Driver {
   // The client keeps these for itself in its types; they are what its own methods are made of.
   const client = esdb.EventStoreDBClient.connectionString(connectionString) as unknown as Internals;
-  const grpc = () => client.getGRPCClient(stubs.StreamsClient, "streams");
+  const state = { used: false };
+  const grpc = () => {
+    state.used = true;
+    return client.getGRPCClient(stubs.StreamsClient, "streams");
+  };
 
   function failed(used: stubs.StreamsClient | undefined, error: Error): void {
     // Lets the client drop a channel that is gone, or go to the leader.
@@ -194,6 +205,7 @@ export function connect(connectionString: string): Driver {
     subscribe: (request, listener) => startRead(request, undefined, undefined, listener),
 
     reconnect() {
+      if (!state.used) return;
       grpc().then(
         (used) => failed(used, Object.assign(new Error("the server does not answer"), { code: UNAVAILABLE, details: "" })),
         () => undefined,

@@ -5,10 +5,10 @@
  * The invariant: one result per append, within the deadline, and never a guess: what could not be learnt is `unknown`.
  */
 import { checkAppend } from "../append-rules.ts";
-import type { AllOptions, Append, AppendResult, EventPage, EventStore, StoredEvent, Subscription } from "../port.ts";
+import type { Append, AppendResult, EventStore, Subscription } from "../port.ts";
 import { createAppender } from "./appender.ts";
-import { connect, isHopeless, type ReadRequest } from "./driver.ts";
-import { parsePosition } from "./position.ts";
+import { connect } from "./driver.ts";
+import { createReader } from "./reader.ts";
 import { startSubscriber } from "./subscriber.ts";
 
 export interface EventStoreDbOptions {
@@ -26,42 +26,20 @@ export interface EventStoreDbOptions {
 
 const DEFAULT_DEADLINE_MS = 10_000;
 const DEFAULT_IN_FLIGHT = 512;
-/** The deadline of a read has room for so many tries. */
-const READ_TRIES = 3;
-const PAUSE_MS = 50;
 
 /** Connects at the first call, and again whenever it must. Closing the store ends its subscriptions and its calls. */
 export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
   const { deadlineMs = DEFAULT_DEADLINE_MS, maxInFlight = DEFAULT_IN_FLIGHT } = options;
   const warn = (fields: object, message: string) => options.log?.warn(fields, message);
   const defer = options.defer ?? ((task, delayMs) => void setTimeout(task, delayMs).unref());
-  const patienceMs = Math.ceil(deadlineMs / READ_TRIES);
   const driver = connect(options.connectionString);
+  const reader = createReader({ driver, deadlineMs, defer, assertOpen });
   const appender = createAppender({ driver, deadlineMs, maxInFlight, defer, warn });
   const subscriptions = new Set<Subscription>();
   let closed = false;
 
   function assertOpen(): void {
     if (closed) throw new Error("the event store is closed");
-  }
-
-  /** Reads again after a call that was lost or had no answer, as long as the deadline allows. */
-  async function readPage(request: ReadRequest, maxCount: number): Promise<StoredEvent[]> {
-    const state = { triesAllowed: true };
-    // A try that begins now still ends within the deadline.
-    defer(() => {
-      state.triesAllowed = false;
-    }, deadlineMs - patienceMs);
-    for (;;) {
-      assertOpen();
-      try {
-        return await driver.readPage(request, maxCount, patienceMs);
-      } catch (error) {
-        if (!state.triesAllowed || closed || isHopeless(error))
-          throw new Error("the event store could not be read", { cause: error });
-        await new Promise<void>((resolve) => defer(resolve, PAUSE_MS));
-      }
-    }
   }
 
   return {
@@ -82,13 +60,13 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
       });
     },
 
-    readForward: (stream, { from = 0, maxCount }) => readPage({ stream, from }, maxCount),
+    readForward: (stream, { from = 0, maxCount }) => reader.page({ stream, from }, maxCount),
 
     async readLast(stream) {
-      return (await readPage({ stream, from: "end", backwards: true }, 1))[0];
+      return (await reader.page({ stream, from: "end", backwards: true }, 1))[0];
     },
 
-    readAll,
+    readAll: reader.all,
 
     subscribeAll(subscribing) {
       assertOpen();
@@ -114,29 +92,4 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
     if (before.kind === "unknown") return { kind: "unknown", cause: before.cause };
     return await appender.append(append);
   }
-
-  async function readAll({ after, prefixes, maxCount }: AllOptions): Promise<EventPage> {
-    // The end of the log is asked for first, so that nothing written in between can be skipped.
-    const [last] = await readPage({ from: "end", backwards: true }, 1);
-    const atEnd = { events: [], next: last === undefined || isAfter(after, last) ? after : last.position, end: true };
-    if (prefixes?.length === 0 || last === undefined || isAfter(after, last)) return atEnd;
-    const found = await readPage(
-      {
-        from: after === undefined ? "start" : parsePosition(after),
-        ...(prefixes === undefined || prefixes.includes("") ? { oursOnly: true } : { prefixes }),
-      },
-      // Reads are inclusive, and one more event tells whether the page is the last.
-      maxCount + 2,
-    );
-    const fresh = after === undefined ? found : found.filter(({ position }) => position > after);
-    const events = fresh.slice(0, maxCount);
-    const lastFound = events.at(-1)?.position;
-    if (fresh.length > maxCount) return { events, next: lastFound, end: false };
-    return { events, next: lastFound !== undefined && lastFound > last.position ? lastFound : last.position, end: true };
-  }
-}
-
-/** Whether nothing can follow: positions are padded, so their texts compare as they do. */
-function isAfter(after: string | undefined, last: StoredEvent): boolean {
-  return after !== undefined && after >= last.position;
 }
