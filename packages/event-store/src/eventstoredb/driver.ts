@@ -2,7 +2,7 @@
  * The connection to EventStoreDB, as calls of its protocol: the only file that names the client library.
  *
  * Connection string, security, discovery of the leader and channels are the client's. The calls are made here, with the stubs
- * that it ships, because its own appends and reads have defects that cannot be mended from outside (ADR 0013): appends
+ * that it ships, because its own appends and reads have defects that cannot be mended from outside (ADR 0016): appends
  * without a deadline, answers in a table shared by all clients of the process, events handed out parsed.
  */
 import esdb from "@eventstore/db-client";
