@@ -6,7 +6,7 @@
  */
 import { createClient, type RerateClient } from "@rerate/client";
 import { alterStoredText, copyLog, type EventStore } from "@rerate/event-store";
-import { createLogger, elapsedMs, openCacheReadOnly, openStream, readConfig, sleep, type StreamEngines } from "@rerate/runtime";
+import { createLogger, elapsedMs, openCacheReadOnly, openStream, readConfig, type StreamEngines } from "@rerate/runtime";
 import { busTopics } from "@rerate/process";
 import { openDatabase, type Database } from "@rerate/sqlite";
 import { startStack, type Stack, type StackEvent, type StackOptions } from "@rerate/stack";
