@@ -51,9 +51,13 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   });
   const tail = keepTail(child, log);
   let running = true;
+  // Whoever exits without stopping it first, such as a failed test, leaves nothing behind.
+  const endWithParent = (): void => void child.kill("SIGTERM");
+  process.once("exit", endWithParent);
   const exited = new Promise<Exit>((resolve) => {
     child.once("close", (code, signal) => {
       running = false;
+      process.off("exit", endWithParent);
       log.end();
       resolve({ code, signal });
     });

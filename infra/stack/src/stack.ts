@@ -100,12 +100,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     };
     await createTopics(environment);
     const running = new Map<ServiceName, Supervised[]>(SERVICES.map((service) => [service, []]));
+    const started = new Map<ServiceName, number>();
     const add = async (service: ServiceName): Promise<Supervised> => {
-      const list = running.get(service) ?? [];
-      const name = `${service}-${list.length + 1}`;
+      // Counted before it is ready: several start at once, and each has a name of its own.
+      const number = (started.get(service) ?? 0) + 1;
+      started.set(service, number);
+      const name = `${service}-${number}`;
       const own = { RERATE_PORT: "0", RERATE_INSTANCE: name, ...environment };
       const one = await supervised(name, `services/${service}/src/main.ts`, [], own);
-      list.push(one);
+      running.get(service)?.push(one);
       return one;
     };
     await Promise.all(SERVICES.flatMap((service) => Array.from({ length: processes[service] ?? 1 }, () => add(service))));
