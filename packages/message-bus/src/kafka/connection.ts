@@ -352,6 +352,7 @@ function topicAdmin(admin: Admin): TopicAdmin {
     },
     async raisePartitions(topic, partitions) {
       await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
+      await haveLeaders(admin, [topic], partitions);
     },
     async delete(topics) {
       const there = new Set(await admin.listTopics());
@@ -362,11 +363,14 @@ function topicAdmin(admin: Admin): TopicAdmin {
 }
 
 /** Created topics are known to every broker, and led by one, only a moment later. */
-async function haveLeaders(admin: Admin, topics: string[]): Promise<void> {
+async function haveLeaders(admin: Admin, topics: string[], atLeast = 1): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
       const metadata = await admin.fetchTopicMetadata({ topics });
-      if (metadata.topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0))) return;
+      const isLed = metadata.topics.every(
+        ({ partitions }) => partitions.length >= atLeast && partitions.every(({ leader }) => leader >= 0),
+      );
+      if (isLed || attempt >= CREATED_ATTEMPTS) return;
     } catch (error) {
       if (attempt >= CREATED_ATTEMPTS) throw error;
     }

@@ -18,6 +18,7 @@ import type { Defer } from "./nap.ts";
 import { createPublisher, type PlacedRecord } from "./publisher.ts";
 import { type KafkaTable, openTable } from "./table.ts";
 import { DEFAULT_TEMPO, type Tempo } from "./tempo.ts";
+import { type Waiting, waitingSince } from "./waiting-since.ts";
 
 export interface KafkaTopic {
   readonly name: string;
@@ -54,6 +55,8 @@ export interface KafkaBusOptions {
 export interface KafkaBus extends MessageBus {
   /** Opens a compacted topic as a table; the same topic gives the same table. */
   openTable(topic: string): Promise<KafkaTable>;
+  /** Since when (milliseconds since 1970, by the producer's clock) messages wait for a group, by topic and partition. */
+  waitingSince(group: string): Promise<readonly Waiting[]>;
   /** Position, end and standstill of every partition that this process owns, by group. */
   status(): ReadonlyMap<string, readonly LaneStatus[]>;
 }
@@ -157,6 +160,12 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
       assertOpen();
       return await lagOf(connection, prefix + group, topics, partitions);
     },
+    async waitingSince(group) {
+      assertOpen();
+      const names = new Map([...topics.values()].map(({ name, kafkaName }) => [kafkaName, name]));
+      const found = await waitingSince(connection, prefix + group, [...names.keys()], partitionNumbers(partitions));
+      return found.map((one) => ({ ...one, topic: names.get(one.topic) ?? one.topic }));
+    },
     parked: createKafkaParked({ codec: options.parked.codec, table: () => tableOf(options.parked.name), log }),
     openTable: tableOf,
     status: () => new Map([...consumers].map(([consumer, group]) => [group, consumer.status()])),
@@ -221,7 +230,7 @@ async function checkPartitions(
 }
 
 async function lagOf(connection: KafkaConnection, group: string, topics: ReadonlyMap<string, ConsumedTopic>, count: number) {
-  const partitions = Array.from({ length: count }, (_, partition) => partition);
+  const partitions = partitionNumbers(count);
   const asked = [...topics.values()].map(({ kafkaName }) => ({ topic: kafkaName, partitions }));
   const committed = (await connection.committed(group, asked)).filter(({ offsets }) => offsets.size > 0);
   const known = asked.filter(({ topic }) => committed.some((one) => one.topic === topic));
@@ -237,4 +246,8 @@ async function lagOf(connection: KafkaConnection, group: string, topics: Readonl
       return { topic: name, partition, lag: Math.max(0, end - start) };
     });
   });
+}
+
+function partitionNumbers(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, partition) => partition);
 }

@@ -19,25 +19,36 @@ import { createTopics, deleteTopics, type TopicPlan } from "../topics.ts";
 
 export interface KafkaProvider {
   readonly brokers: readonly string[];
-  /** Undefined when the broker is not ours to kill. */
-  readonly broker: Broker | undefined;
-  readonly directory: string | undefined;
   end(): Promise<void>;
 }
 
 export async function startKafka(suite: string): Promise<KafkaProvider> {
   const given = process.env["KAFKA_BROKERS"];
-  if (given !== undefined && given !== "") {
-    console.info(`${suite}: served by the Kafka at ${given} (KAFKA_BROKERS)`);
-    return { brokers: given.split(","), broker: undefined, directory: undefined, end: async () => undefined };
-  }
+  if (given === undefined || given === "") return await startOwnKafka(suite);
+  console.info(`${suite}: served by the Kafka at ${given} (KAFKA_BROKERS)`);
+  return { brokers: given.split(","), end: async () => undefined };
+}
+
+export interface OwnKafka extends KafkaProvider {
+  /** The broker as it runs now. */
+  readonly broker: Broker;
+  /** Starts it again after it was killed, on the same port with the same data. */
+  restart(): Promise<void>;
+}
+
+/** A broker that a test may stop and kill. */
+export async function startOwnKafka(suite: string): Promise<OwnKafka> {
   const directory = mkdtempSync(join(tmpdir(), "rerate-kafka-"));
-  const broker = await startBroker({ dataDirectory: directory });
+  let broker = await startBroker({ dataDirectory: directory });
   console.info(`${suite}: served by a real Apache Kafka broker at ${broker.brokers}, started for this suite (Maven, Java)`);
   return {
     brokers: [broker.brokers],
-    broker,
-    directory,
+    get broker() {
+      return broker;
+    },
+    async restart() {
+      broker = await startBroker({ dataDirectory: directory });
+    },
     async end() {
       await broker.kill();
       rmSync(directory, { recursive: true, force: true });
