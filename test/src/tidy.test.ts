@@ -30,6 +30,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "packages/testkit": [],
   "infra/event-store-front": ["event-store", "sqlite"],
   "infra/deploy": [],
+  "infra/local-kafka": [],
+  "infra/stack": [],
 };
 
 /** Parts of packages that are imported by a name of their own, so that whoever does not need them never loads their drivers. */
