@@ -6,7 +6,7 @@
  */
 import type { StoredEvent } from "@rerate/event-store";
 import type { AppendOutcome, Expected } from "./appending.ts";
-import { createMessageWriter, type MessageWriter } from "./protobuf.ts";
+import { createMessageWriter, type MessageWriter } from "@rerate/event-store/eventstoredb";
 import { fromStored } from "./record.ts";
 
 /** Room for the fields beside names and contents. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { v5 } from "uuid";
 import { describe, expect, it } from "vitest";
 import { FIRST_LINK, chainHash, eventId } from "./chain.ts";
 
@@ -35,6 +36,13 @@ describe("an event id", () => {
     expect(new Set([eventId("s", 1, hash), eventId("t", 1, hash), eventId("s", 2, hash), eventId("s", 1, FIRST_LINK)]).size).toBe(
       4,
     );
+  });
+
+  it("is a UUID of version 5, as anybody computes them", () => {
+    for (let revision = 0; revision < 64; revision++) {
+      const hash = chainHash("ø", revision, "T", "{}", "{}");
+      expect(eventId("ø", revision, hash)).toBe(v5(`ø\n${revision}\n${hash}`, "5f3a8f8e-5e0c-4f0a-9c55-6d1d2a7b9e10"));
+    }
   });
 
   it("never changes: stored events depend on it", () => {

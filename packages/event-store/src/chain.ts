@@ -5,7 +5,6 @@
  * vanish in the middle of a stream without breaking the link after it. The first link is all zeros.
  */
 import { hash } from "node:crypto";
-import { v5 } from "uuid";
 
 /** The link of the first event of a stream: 32 zero bytes in base64url. */
 export const FIRST_LINK = "A".repeat(43);
@@ -17,8 +16,14 @@ export function chainHash(stream: string, revision: number, type: string, data: 
 
 /** The event id that engines with ids use: UUIDv5 of stream, revision and the hash, so only an identical re-send counts as a retry. */
 export function eventId(stream: string, revision: number, chained: string): string {
-  return v5(`${stream}\n${revision}\n${chained}`, NAMESPACE);
+  const text = `${stream}\n${revision}\n${chained}`;
+  const bytes = Buffer.allocUnsafe(NAMESPACE.length + Buffer.byteLength(text));
+  NAMESPACE.copy(bytes);
+  bytes.write(text, NAMESPACE.length);
+  const hex = hash("sha1", bytes, "hex");
+  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) & 3] ?? "";
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 /** Fixed for ever: ids of stored events depend on it. */
-const NAMESPACE = "5f3a8f8e-5e0c-4f0a-9c55-6d1d2a7b9e10";
+const NAMESPACE = Buffer.from("5f3a8f8e5e0c4f0a9c556d1d2a7b9e10", "hex");

@@ -9,9 +9,9 @@ import esdb from "@eventstore/db-client";
 import shared from "@eventstore/db-client/generated/shared_pb.js";
 import stubs from "@eventstore/db-client/generated/streams_grpc_pb.js";
 import streams from "@eventstore/db-client/generated/streams_pb.js";
-import type { Append, StoredEvent } from "../port.ts";
-import { NO_STREAM } from "../port.ts";
-import { type LogPosition, positionText } from "./position.ts";
+import { type Append, NO_STREAM, type StoredEvent } from "../port.ts";
+import { type ReadAnswer, readBatchAnswer, readReadAnswer, writeBatchAppend } from "./messages.ts";
+import type { LogPosition } from "./position.ts";
 
 /** What the server says about one append. */
 export type Answer =
@@ -105,7 +105,7 @@ export function connect(connectionString: string): Driver {
     deadlineMs: number | undefined,
     listener: ReadListener,
   ): ReadCall {
-    let call: ReturnType<stubs.StreamsClient["read"]> | undefined;
+    let call: ReturnType<typeof stubs.StreamsClient.prototype.makeServerStreamRequest<streams.ReadReq, ReadAnswer>> | undefined;
     let done = false;
     let paused = false;
     const finish = (cause: Error | undefined) => {
@@ -120,12 +120,11 @@ export function connect(connectionString: string): Driver {
         deadlineMs === undefined
           ? client.callArguments(LEADER, FOREVER)
           : client.callArguments({ ...LEADER, deadline: deadlineMs });
-      call = used.read(readRequest(request, count), ...options);
-      call.on("data", (answer: streams.ReadResp) => {
+      call = used.makeServerStreamRequest(READ, requestBytes, readReadAnswer, readRequest(request, count), ...options);
+      call.on("data", ({ event, caughtUp }: ReadAnswer) => {
         if (done) return;
-        const event = answer.getEvent()?.getEvent();
-        if (event !== undefined) listener.event(storedEvent(event));
-        else if (answer.hasCaughtUp()) listener.caughtUp();
+        if (event !== undefined) listener.event(event);
+        else if (caughtUp) listener.caughtUp();
       });
       call.on("end", () => finish(undefined));
       call.on("error", (error) => {
@@ -153,8 +152,8 @@ export function connect(connectionString: string): Driver {
 
   return {
     openBatch(listener) {
-      let call: ReturnType<stubs.StreamsClient["batchAppend"]> | undefined;
-      const early: streams.BatchAppendReq[] = [];
+      let call: ReturnType<typeof stubs.StreamsClient.prototype.makeBidiStreamRequest<Buffer, NumberedAnswer>> | undefined;
+      const early: Buffer[] = [];
       let done = false;
       const finish = (cause: Error) => {
         if (done) return;
@@ -164,9 +163,9 @@ export function connect(connectionString: string): Driver {
       const start = async () => {
         const used = await grpc();
         if (done) return;
-        call = used.batchAppend(...client.callArguments(LEADER, FOREVER));
-        call.on("data", (answer: streams.BatchAppendResp) => {
-          if (!done) listener.answered(correlationOf(answer), answerOf(answer));
+        call = used.makeBidiStreamRequest(BATCH_APPEND, asIs, readAnswer, ...client.callArguments(LEADER, FOREVER));
+        call.on("data", ({ correlation, answer }: NumberedAnswer) => {
+          if (!done) listener.answered(correlation, answer);
         });
         call.on("drain", () => listener.drained());
         call.on("end", () => finish(new Error("the server ended the stream of appends")));
@@ -179,7 +178,7 @@ export function connect(connectionString: string): Driver {
       start().catch((error: unknown) => finish(asError(error)));
       return {
         send(correlation, append, ids) {
-          const request = batchRequest(correlation, append, ids);
+          const request = writeBatchAppend(correlation, append, ids);
           if (call !== undefined) return call.write(request);
           early.push(request);
           return true;
@@ -224,6 +223,8 @@ interface Internals {
   handleError(used: stubs.StreamsClient, error: Error): Promise<void>;
 }
 
+const READ = stubs.StreamsService.read.path;
+const BATCH_APPEND = stubs.StreamsService.batchAppend.path;
 const UNAVAILABLE = 14;
 const LEADER = { requiresLeader: true };
 const FOREVER = { deadline: Infinity };
@@ -278,46 +279,19 @@ function readRequest(
 /** How many events the server looks at in one go when it filters. */
 const SEARCH_WINDOW = 512;
 
-function batchRequest(
-  correlation: number,
-  { stream, expectedRevision, events }: Append,
-  ids: readonly string[],
-): streams.BatchAppendReq {
-  const options = new streams.BatchAppendReq.Options();
-  options.setStreamIdentifier(identifier(stream));
-  if (expectedRevision === NO_STREAM) options.setNoStream(new shared.Empty());
-  else options.setStreamPosition(String(expectedRevision));
-  const request = new streams.BatchAppendReq();
-  request.setCorrelationId(uuid(correlationText(correlation)));
-  request.setOptions(options);
-  for (const [index, { type, data, metadata }] of events.entries()) {
-    const message = new streams.BatchAppendReq.ProposedMessage();
-    message.setId(uuid(ids[index] ?? ""));
-    message.getMetadataMap().set("type", type);
-    message.getMetadataMap().set("content-type", "application/json");
-    message.setData(Buffer.from(data));
-    message.setCustomMetadata(Buffer.from(metadata));
-    request.addProposedMessages(message);
-  }
-  request.setIsFinal(true);
-  return request;
+interface NumberedAnswer {
+  readonly correlation: number;
+  readonly answer: Answer;
 }
 
-/** A number as the UUID that the protocol wants; unique within one batch stream, which is all it needs. */
-function correlationText(correlation: number): string {
-  return `00000000-0000-4000-8000-${correlation.toString(16).padStart(12, "0")}`;
+/** Errors are rare: only they are read with the stubs. */
+function readAnswer(bytes: Buffer): NumberedAnswer {
+  const { correlation, lastRevision } = readBatchAnswer(bytes);
+  if (lastRevision !== undefined) return { correlation, answer: { kind: "written", lastRevision } };
+  return { correlation, answer: errorOf(streams.BatchAppendResp.deserializeBinary(bytes)) };
 }
 
-function correlationOf(answer: streams.BatchAppendResp): number {
-  const id = answer.getCorrelationId();
-  const halves = id?.getStructured();
-  if (halves !== undefined) return Number(BigInt.asUintN(48, BigInt(halves.getLeastSignificantBits())));
-  return Number.parseInt(id?.getString().slice(24) ?? "", 16);
-}
-
-function answerOf(answer: streams.BatchAppendResp): Answer {
-  const success = answer.getSuccess();
-  if (success !== undefined) return { kind: "written", lastRevision: Number(success.getCurrentRevision()) };
+function errorOf(answer: streams.BatchAppendResp): Answer {
   const error = answer.getError();
   const details = error?.getDetails();
   const type = details?.getTypeName() ?? "";
@@ -338,30 +312,17 @@ function answerOf(answer: streams.BatchAppendResp): Answer {
   }
 }
 
-function storedEvent(event: streams.ReadResp.ReadEvent.RecordedEvent): StoredEvent {
-  return {
-    stream: text(event.getStreamIdentifier()?.getStreamName_asU8()),
-    revision: Number(event.getStreamRevision()),
-    position: positionText({ commit: BigInt(event.getCommitPosition()), prepare: BigInt(event.getPreparePosition()) }),
-    type: event.getMetadataMap().get("type") ?? "",
-    data: text(event.getData_asU8()),
-    metadata: text(event.getCustomMetadata_asU8()),
-  };
+function requestBytes(request: streams.ReadReq): Buffer {
+  return Buffer.from(request.serializeBinary());
 }
 
-function text(bytes: Uint8Array | undefined): string {
-  return bytes === undefined ? "" : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
 }
 
 function identifier(stream: string): shared.StreamIdentifier {
   const result = new shared.StreamIdentifier();
   result.setStreamName(Buffer.from(stream));
-  return result;
-}
-
-function uuid(value: string): shared.UUID {
-  const result = new shared.UUID();
-  result.setString(value);
   return result;
 }
 

@@ -5,8 +5,8 @@
 import type { Position } from "../port.ts";
 
 export interface LogPosition {
-  readonly commit: bigint;
-  readonly prepare: bigint;
+  readonly commit: number | bigint;
+  readonly prepare: number | bigint;
 }
 
 const DIGITS = 20;
