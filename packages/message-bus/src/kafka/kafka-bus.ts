@@ -4,18 +4,19 @@
  * Topics are created by command (`topics.ts`), never from here. A message goes to partition (shard mod count), the same for
  * every topic; a group's partition p of all topics is at one member. Log topics are fed by flow's relay through `publish`.
  */
-import type { ConsumeOptions, Listener, MessageBus, TopicCodec } from "../port.ts";
+import type { ConsumeOptions, Listener, MessageBus, ReceivedMessage, TopicCodec } from "../port.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { type ConnectionOptions, type KafkaConnection, openConnection } from "./connection.ts";
 import { type GroupConsumer, startGroupConsumer } from "./group-consumer.ts";
 import { KafkaStoppedError } from "./kafka-error.ts";
 import { createKafkaParked } from "./kafka-parked.ts";
-import { WAIT_HEADER } from "./lane.ts";
 import type { ConsumedTopic, LaneStatus } from "./lane-set.ts";
 import type { KafkaLog } from "./log.ts";
 import { createMarkSender } from "./mark-sender.ts";
 import type { Defer } from "./nap.ts";
 import { createPublisher, type PlacedRecord } from "./publisher.ts";
+import { WAIT_HEADER } from "./received-message.ts";
+import { scanTopic } from "./scan.ts";
 import { type KafkaTable, openTable } from "./table.ts";
 import { DEFAULT_TEMPO, type Tempo } from "./tempo.ts";
 import { type Waiting, waitingSince } from "./waiting-since.ts";
@@ -55,8 +56,15 @@ export interface KafkaBusOptions {
 export interface KafkaBus extends MessageBus {
   /** Opens a compacted topic as a table; the same topic gives the same table. */
   openTable(topic: string): Promise<KafkaTable>;
-  /** Since when (milliseconds since 1970, by the producer's clock) messages wait for a group, by topic and partition. */
-  waitingSince(group: string): Promise<readonly Waiting[]>;
+  /** Since when (milliseconds since 1970, by the producer's clock) messages of some topics wait for a group, by partition. */
+  waitingSince(group: string, topics: readonly string[]): Promise<readonly Waiting[]>;
+  /**
+   * Reads a topic of messages, or the parked ones, once: from its beginning to the end that it has now, marks left out. For
+   * audits; a message without a value is poison without bytes.
+   */
+  scan(topic: string, onMessages: (messages: readonly ReceivedMessage[]) => void): Promise<void>;
+  /** The next offset of a group, by topic and partition, as last committed. */
+  committed(group: string): Promise<readonly { readonly topic: string; readonly partition: number; readonly offset: number }[]>;
   /** Position, end and standstill of every partition that this process owns, by group. */
   status(): ReadonlyMap<string, readonly LaneStatus[]>;
 }
@@ -160,11 +168,15 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
       assertOpen();
       return await lagOf(connection, prefix + group, topics, partitions);
     },
-    async waitingSince(group) {
+    async waitingSince(group, names) {
       assertOpen();
-      const names = new Map([...topics.values()].map(({ name, kafkaName }) => [kafkaName, name]));
-      const found = await waitingSince(connection, prefix + group, [...names.keys()], partitionNumbers(partitions));
-      return found.map((one) => ({ ...one, topic: names.get(one.topic) ?? one.topic }));
+      const found = await waitingSince(
+        connection,
+        prefix + group,
+        names.map((name) => prefix + name),
+        partitionNumbers(partitions),
+      );
+      return found.map((one) => ({ ...one, topic: one.topic.slice(prefix.length) }));
     },
     parked: createKafkaParked({ codec: options.parked.codec, table: () => tableOf(options.parked.name), log }),
     openTable: tableOf,

@@ -4,9 +4,10 @@
  * One handler at a time; a rejected chunk comes again, unchanged, after a pause. Bodies are decoded only when their chunk is
  * made up, so that what waits is bytes. What a closed lane's handler still does moves no offset.
  */
-import type { Chunk, MessageHeaders, ReceivedMessage, TopicCodec } from "../port.ts";
+import type { Chunk, ReceivedMessage, TopicCodec } from "../port.ts";
 import { markOf, type MarkedSources } from "./mark-record.ts";
 import { backOff, type Defer } from "./nap.ts";
+import { receivedMessage } from "./received-message.ts";
 import type { BrokenBatch, DecodedSet, KafkaRecord } from "./record-batch.ts";
 import type { Tempo } from "./tempo.ts";
 
@@ -21,8 +22,8 @@ export interface LaneOptions {
   readonly onChunk: (chunk: Chunk) => Promise<void>;
   readonly tempo: Tempo;
   readonly defer: Defer;
-  /** The position has moved. */
-  readonly onMoved: () => void;
+  /** The position has moved: past messages, or only past marks and the like. */
+  readonly onMoved: (pastMessages: boolean) => void;
   /** There is room for more. */
   readonly onRoom: () => void;
   /** A handler has settled. */
@@ -65,7 +66,7 @@ interface Taken {
 }
 
 export function createLane(options: LaneOptions, start: number): Lane {
-  const { topic, partition, codec, marks, tempo, defer } = options;
+  const { topic, partition, marks, tempo, defer } = options;
   let queue: Entry[] = [];
   let head = 0;
   let bytes = 0;
@@ -121,7 +122,7 @@ export function createLane(options: LaneOptions, start: number): Lane {
     pump();
   }
 
-  function passed({ marks: passedMarks, count, bytes: size, next }: Taken): void {
+  function passed({ chunk, marks: passedMarks, count, bytes: size, next }: Taken): void {
     for (const record of passedMarks) marks?.pass(record);
     const wasFull = !wants();
     head += count;
@@ -132,7 +133,7 @@ export function createLane(options: LaneOptions, start: number): Lane {
       head = 0;
     }
     taken = undefined;
-    options.onMoved();
+    options.onMoved(chunk !== undefined);
     if (wasFull && wants()) options.onRoom();
   }
 
@@ -146,7 +147,7 @@ export function createLane(options: LaneOptions, start: number): Lane {
       const entry = queue[index];
       if (entry === undefined) break;
       if (entry.kind === "record" && marks !== undefined && markOf(entry) !== undefined) passedMarks.push(entry);
-      else messages.push(received(entry));
+      else messages.push(receivedMessage(options, entry));
       count += 1;
       size += sizeOf(entry);
     }
@@ -159,36 +160,6 @@ export function createLane(options: LaneOptions, start: number): Lane {
 
   function nextAfter(entry: Entry | undefined): number {
     return entry === undefined ? position : entry.offset + 1;
-  }
-
-  function received(entry: Entry): ReceivedMessage {
-    const { offset } = entry;
-    if (entry.kind === "broken") {
-      return {
-        topic,
-        partition,
-        offset,
-        key: "",
-        content: { kind: "poison", bytes: Buffer.from(entry.bytes), error: entry.reason },
-      };
-    }
-    const key = entry.key?.toString() ?? "";
-    const headers = headersOf(entry);
-    const awaited = headers?.[WAIT_HEADER] === "1" ? { awaited: true } : {};
-    try {
-      if (entry.value === null) throw new TypeError("the message has no value (a tombstone)");
-      return { topic, partition, offset, key, ...awaited, content: { kind: "body", body: codec.decode(entry.value, headers) } };
-    } catch (error) {
-      // A copy: the record is a piece of a whole fetch.
-      const copy = Buffer.from(entry.value ?? []);
-      const poison = {
-        kind: "poison",
-        bytes: copy,
-        error: messageOf(error),
-        ...(headers === undefined ? {} : { headers }),
-      } as const;
-      return { topic, partition, offset, key, ...awaited, content: poison };
-    }
   }
 
   function wants(): boolean {
@@ -234,19 +205,7 @@ export function createLane(options: LaneOptions, start: number): Lane {
   };
 }
 
-/** Set by a door that waits for an answer. */
-export const WAIT_HEADER = "rerate-wait";
-
 /** What a record costs to keep, roughly. */
 function sizeOf(entry: Entry): number {
   return entry.kind === "broken" ? entry.bytes.length : 64 + (entry.key?.length ?? 0) + (entry.value?.length ?? 0);
-}
-
-function headersOf({ headers }: KafkaRecord): MessageHeaders | undefined {
-  if (headers.length === 0) return undefined;
-  return Object.fromEntries(headers.map(({ name, value }) => [name.toLowerCase(), value?.toString() ?? ""]));
-}
-
-function messageOf(error: unknown): string {
-  return String(error);
 }
