@@ -178,6 +178,38 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
       );
       return found.map((one) => ({ ...one, topic: one.topic.slice(prefix.length) }));
     },
+    async scan(topic, onMessages) {
+      assertOpen();
+      const known =
+        topics.get(topic) ?? (topic === options.parked.name ? { codec: options.parked.codec, marks: undefined } : undefined);
+      if (known === undefined) throw new Error(`there is no topic ${topic} to scan`);
+      await scanTopic({
+        connection: connect(`scan-${topic}`),
+        kafkaName: prefix + topic,
+        topic,
+        codec: known.codec,
+        hasMarks: known.marks !== undefined,
+        onMessages,
+        tempo,
+        defer,
+        log,
+      });
+    },
+    async committed(group) {
+      assertOpen();
+      const asked = [...topics.values()].map(({ kafkaName }) => ({
+        topic: kafkaName,
+        partitions: partitionNumbers(partitions),
+      }));
+      const found = await connection.committed(prefix + group, asked);
+      return [...topics.values()].flatMap(({ name, kafkaName }) =>
+        [...(found.find(({ topic }) => topic === kafkaName)?.offsets ?? [])].map(([partition, offset]) => ({
+          topic: name,
+          partition,
+          offset,
+        })),
+      );
+    },
     parked: createKafkaParked({ codec: options.parked.codec, table: () => tableOf(options.parked.name), log }),
     openTable: tableOf,
     status: () => new Map([...consumers].map(([consumer, group]) => [group, consumer.status()])),
