@@ -55,7 +55,8 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
   let owned: readonly number[] = [];
   let stopping = false;
   let ended = false;
-  let commitDue = false;
+  /** The delay after which the next commit is due; infinite when none is. */
+  let commitDueMs = Infinity;
   let missingMs = 0;
 
   const lanes = createLaneSet({
@@ -259,13 +260,15 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
     }
   }
 
-  function commitSoon(): void {
-    if (commitDue || ended) return;
-    commitDue = true;
+  function commitSoon(pastMessages: boolean): void {
+    const delayMs = pastMessages ? tempo.commitEveryMs : tempo.commitMarksEveryMs;
+    if (commitDueMs <= delayMs || ended) return;
+    commitDueMs = delayMs;
     defer(() => {
-      commitDue = false;
+      if (commitDueMs !== delayMs) return;
+      commitDueMs = Infinity;
       commit().catch(fail);
-    }, tempo.commitEveryMs);
+    }, delayMs);
   }
 
   /** Commits what has moved. What cannot be committed now goes with the next one; what is lost is lost. */
@@ -279,7 +282,7 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
       if (codeOf(error) === "CLOSED") return;
       if (!willPass(error)) throw error;
       log.debug({ group, err: error }, "offsets were not committed; they go with the next ones");
-      if (!isLost(error)) commitSoon();
+      if (!isLost(error)) commitSoon(true);
     }
   }
 

@@ -38,7 +38,7 @@ export interface LaneSetOptions {
   readonly consuming: ConsumeOptions;
   readonly tempo: Tempo;
   readonly defer: Defer;
-  readonly onMoved: () => void;
+  readonly onMoved: (pastMessages: boolean) => void;
   readonly onRoom: () => void;
   readonly onSettled: () => void;
 }

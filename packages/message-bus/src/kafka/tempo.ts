@@ -13,6 +13,8 @@ export interface Tempo {
   readonly rebalanceTimeoutMs: number;
   /** Offsets are committed at most so often while they move, and when a partition or the consumer ends. */
   readonly commitEveryMs: number;
+  /** The same where they moved past marks only, so that an idle group commits little. */
+  readonly commitMarksEveryMs: number;
   /** Marks go out at most so often. */
   readonly markEveryMs: number;
   /** The ends of a topic are asked for at most so often. */
@@ -41,7 +43,8 @@ export const DEFAULT_TEMPO: Tempo = {
   sessionTimeoutMs: 10_000,
   rebalanceTimeoutMs: 60_000,
   commitEveryMs: 200,
-  markEveryMs: 1_000,
+  commitMarksEveryMs: 5_000,
+  markEveryMs: 2_000,
   endsEveryMs: 1_000,
   firstPauseMs: 100,
   longestPauseMs: 10_000,

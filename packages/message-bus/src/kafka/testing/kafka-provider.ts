@@ -70,6 +70,7 @@ export const TEST_TEMPO = {
   fetchWaitMs: 500,
   heartbeatMs: 50,
   commitEveryMs: 20,
+  commitMarksEveryMs: 30,
   markEveryMs: 20,
   endsEveryMs: 20,
   firstPauseMs: 20,
