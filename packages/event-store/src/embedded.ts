@@ -16,8 +16,10 @@ import { createTail, type TailBound } from "./tail.ts";
 
 export interface EmbeddedOptions {
   readonly database: Database;
-  /** The only writer of the database. Without it the store is read-only, and may stand beside a writer in another process. */
+  /** The only writer of the database. Without it the store is read-only, and may stand beside a writer in another thread or process. */
   readonly commit?: GroupCommit;
+  /** For a read-only store: calls back whenever the writer has committed. Without it there are no subscriptions. */
+  readonly onCommitted?: (callback: () => void) => void;
   /** How much of the end of the log stays in memory. Default 12,288 events and about 32 MB. */
   readonly keep?: TailBound;
   /** How many streams' last revisions stay in memory, at least. Default 65,536. */
@@ -139,6 +141,8 @@ export function createEmbeddedEventStore(options: EmbeddedOptions): LocalEventSt
     let bytes = 0;
     let skips = 0;
     for (const block of blocks) {
+      // Committed by another thread or process since the end was read: not all before it may have been seen.
+      if (block.first > last.visible) break;
       const matches = prefixes === undefined || prefixes.some((prefix) => block.stream.startsWith(prefix));
       const from = Math.max(0, start - block.first);
       const until = matches ? Math.min(block.events.length, from + maxCount - events.length) : block.events.length;
@@ -159,6 +163,7 @@ export function createEmbeddedEventStore(options: EmbeddedOptions): LocalEventSt
     return { events, next: String(last.visible), end: true };
   }
 
+  options.onCommitted?.(listeners.call);
   const subscriptions = createSubscriptions({
     readAll,
     onAppended: listeners.add,
@@ -186,7 +191,8 @@ export function createEmbeddedEventStore(options: EmbeddedOptions): LocalEventSt
     readAll,
     subscribeAll(subscribing) {
       // Nobody would tell it of new events: readers beside a writer page with `readAll`.
-      if (commit === undefined) throw new Error(`${database.path} is open for reading only, without subscriptions`);
+      if (commit === undefined && options.onCommitted === undefined)
+        throw new Error(`${database.path} is open for reading only, without subscriptions`);
       return subscriptions.start(subscribing);
     },
     onAppended: listeners.add,

@@ -3,7 +3,7 @@
  */
 import type { EventPage, Position, StoredEvent } from "@rerate/event-store";
 import { decodeEvent } from "@rerate/ledger";
-import { createFold, foldEvent, foldProgress, streamParts } from "./fold.ts";
+import { createFold, foldAccount, foldOther, foldProgress, streamParts } from "./fold.ts";
 import type { LedgerLog } from "./ledger-log.ts";
 import { createSubjects } from "./subjects.ts";
 import type { Deltas } from "./tables.ts";
@@ -41,8 +41,8 @@ export function createBatch(log: LedgerLog): Batch {
           const found = subjects.of(stored.stream, event);
           subjects.remember(stored.stream, stored.revision, event);
           newest.set(stored.stream, stored);
-          foldEvent(fold, log, stored, found === undefined ? undefined : await found);
-        } else foldEvent(fold, log, stored, undefined);
+          foldAccount(fold, stored, event, found === undefined ? undefined : await found);
+        } else foldOther(fold, log, stored);
         events += 1;
       }
       position = page.next ?? position;

@@ -5,7 +5,7 @@
  * batch. So folding a log in one batch or in many gives the same tables.
  */
 import type { StoredEvent } from "@rerate/event-store";
-import { decodeEvent, parseStreamName, type ContractEvent, type StreamParts } from "@rerate/ledger";
+import { decodeEvent, parseStreamName, type AccountEvent, type ContractEvent, type StreamParts } from "@rerate/ledger";
 import { accountScope, type AccountScope } from "./account-scope.ts";
 import { foldAccountEvent } from "./fold-account.ts";
 import { foldOutcomeEvent } from "./fold-outcome.ts";
@@ -33,20 +33,27 @@ export function createFold(): Fold {
   return { deltas: createDeltas(), scopes: new Map() };
 }
 
-/** Adds one event to the deltas. `subject` is what `Subjects.of` found for it. */
-export function foldEvent({ deltas, scopes }: Fold, seals: Seals, stored: StoredEvent, subject: Subject | undefined): void {
+/** Adds one event of an account's stream to the deltas. `subject` is what `Subjects.of` found for it. */
+export function foldAccount(
+  { deltas, scopes }: Fold,
+  { stream, revision }: StoredEvent,
+  event: AccountEvent,
+  subject: Subject | undefined,
+): void {
+  let scope = scopes.get(stream);
+  if (scope === undefined) {
+    const { ns, name } = streamParts(stream);
+    scope = accountScope(deltas, ns, name);
+    scopes.set(stream, scope);
+  }
+  foldAccountEvent(scope, revision, event, subject);
+}
+
+/** Adds one event of any other stream to the deltas. */
+export function foldOther({ deltas }: Fold, seals: Seals, stored: StoredEvent): void {
   const parts = streamParts(stored.stream);
   const place = { ns: parts.ns, name: parts.name, revision: stored.revision };
   switch (parts.category) {
-    case "account": {
-      let scope = scopes.get(stored.stream);
-      if (scope === undefined) {
-        scope = accountScope(deltas, parts.ns, parts.name);
-        scopes.set(stored.stream, scope);
-      }
-      foldAccountEvent(scope, stored.revision, decodeEvent("account", stored), subject);
-      return;
-    }
     case "outcome":
       foldOutcomeEvent(deltas, place, decodeEvent("outcome", stored));
       return;
@@ -56,6 +63,7 @@ export function foldEvent({ deltas, scopes }: Fold, seals: Seals, stored: Stored
     case "contract":
       foldContractEvent(deltas, place, decodeEvent("contract", stored), seals.recordedAt(stored));
       return;
+    case "account":
     case "document":
     case "key":
     case "parked":

@@ -23,10 +23,12 @@ export interface ProjectorOptions extends Seals {
   /** Most events that are folded before they are written. Default 20,000. */
   readonly mostPending?: number;
   /**
-   * Awaited while the log grows fast: many events in one transaction write each row once. Default: writes whatever has come.
-   * How long it takes is how much later the read models show a fact under load.
+   * Awaited after every write of so many events: while it rests the log grows, and many events in one transaction write each
+   * row once. How long it takes is how much later the read models show a fact.
    */
-  readonly collect?: () => Promise<void>;
+  readonly rest?: (events: number) => Promise<void>;
+  /** Called whenever the status has changed. */
+  readonly onChange?: () => void;
 }
 
 export interface ProjectorStatus {
@@ -48,9 +50,6 @@ export interface Projector {
   status(): ProjectorStatus;
 }
 
-/** So many events since the last look are many. */
-const GROWS_FAST = 500;
-
 interface Waiter {
   pages: number;
   readonly resolve: () => void;
@@ -66,22 +65,16 @@ export function createProjector(options: ProjectorOptions): Projector {
   let failure: unknown;
   let checkpoint = store.checkpoint(subscription);
   let waiters: Waiter[] = [];
-  /** The batch that has collected once: what comes next is written. */
-  let collected = false;
 
   async function onEvents(page: EventPage): Promise<void> {
     for (const waiter of waiters) waiter.pages += 1;
     await batch.add(page);
     if (!page.end && batch.events < mostPending) return;
-    if (options.collect !== undefined && !collected && batch.events >= GROWS_FAST && batch.events < mostPending) {
-      collected = true;
-      await options.collect();
-      if (!(await isAtEnd(batch.position))) return;
-    }
-    collected = false;
-    const next = { position: batch.position, events: checkpoint.events + batch.events };
+    const { events } = batch;
+    const next = { position: batch.position, events: checkpoint.events + events };
     store.write(batch.take(), subscription, next);
     checkpoint = next;
+    options.onChange?.();
     // The first page after a call may have been read before it; a later one that reached the end was not.
     const reached = waiters.filter((waiter) => page.end && waiter.pages > 1);
     waiters = waiters.filter((waiter) => !reached.includes(waiter));
@@ -90,6 +83,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       for (const waiter of waiters) waiter.resolve();
       waiters = [];
     }
+    await options.rest?.(events);
   }
 
   async function isAtEnd(from: Position | undefined): Promise<boolean> {
@@ -105,6 +99,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   function ended(error: unknown): void {
     running = undefined;
     failure = error;
+    options.onChange?.();
     for (const waiter of waiters) waiter.reject(error ?? new Error("the projector has stopped"));
     waiters = [];
   }

@@ -5,7 +5,7 @@ import type { EventStore } from "@rerate/event-store";
 import type { Database } from "@rerate/sqlite";
 import { defer } from "./clock.ts";
 import { openLogReadOnly } from "./engines.ts";
-import { openCacheReadOnly, requireLedger } from "./offline.ts";
+import { openViewsReadOnly, requireLedger } from "./offline.ts";
 
 export interface AuditLog {
   readonly eventStore: EventStore;
@@ -27,7 +27,7 @@ export class NoEventStoreError extends Error {
 /** Throws a `NoLedgerError` when the directory holds no ledger. */
 export function openLogDirectory(directory: string): AuditLog {
   requireLedger(directory);
-  return { ...openLogReadOnly(directory), openReadModels: () => openCacheReadOnly(directory) };
+  return { ...openLogReadOnly(directory), openReadModels: () => openViewsReadOnly(directory) };
 }
 
 /** An EventStoreDB keeps no read models: those are at the books service, which folds the same log. */

@@ -1,8 +1,9 @@
 /**
  * From configuration to opened ports: the only place that names real engines.
  *
- * The embedded engines: `ledger.db` is the truth (log, topics, parked messages; one group commit, synchronous FULL), `cache.db`
- * holds what can be rebuilt from it and may be deleted at any time.
+ * The embedded engines: `ledger.db` is the truth (log, topics, parked messages; one group commit, synchronous FULL). `cache.db`
+ * (what the services keep) and `views.db` (the read models) can be built again from it and may be deleted at any time. They are
+ * two files because a file has one write lock, and read models are written by a thread of their own.
  */
 import { createEmbeddedEventStore, type LocalEventStore } from "@rerate/event-store";
 import { createSqliteCache, type WorkerCache } from "@rerate/flow";
@@ -12,6 +13,7 @@ import {
   lockDirectory,
   openDatabase,
   openReadOnly,
+  openTurnReader,
   type Database,
   type DirectoryLock,
   type LockHolder,
@@ -35,8 +37,6 @@ export interface EmbeddedOptions {
 export interface Engines {
   readonly eventStore: LocalEventStore;
   readonly bus: MessageBus;
-  /** The cache file, for projections. */
-  readonly cache: Database;
   readonly cacheFor: (service: string) => WorkerCache;
   readonly lock: DirectoryLock;
   close(): Promise<void>;
@@ -73,7 +73,6 @@ export function openEmbedded(options: EmbeddedOptions): Engines {
   return {
     eventStore,
     bus,
-    cache,
     lock: locked.lock,
     cacheFor: (service) => createSqliteCache(cache, service, SNAPSHOT_FORMAT),
     async close() {
@@ -100,10 +99,41 @@ export function openLogReadOnly(dataDirectory: string): { readonly eventStore: L
   };
 }
 
+/**
+ * For the thread that writes the read models: the log beside its writer, and the file of the read models. `onCommitted` calls
+ * back whenever the writer has committed.
+ */
+export function openForViews(
+  dataDirectory: string,
+  onCommitted: (callback: () => void) => void,
+): { readonly eventStore: LocalEventStore; readonly views: Database; close(): Promise<void> } {
+  const ledger = openReadOnly(ledgerPath(dataDirectory));
+  const views = openDatabase(viewsPath(dataDirectory), { synchronous: "NORMAL" });
+  const eventStore = createEmbeddedEventStore({ database: ledger, onCommitted });
+  return {
+    eventStore,
+    views,
+    async close() {
+      await eventStore.close();
+      ledger.close();
+      views.close();
+    },
+  };
+}
+
+/** The read models beside the thread that writes them; what is read in one turn of the event loop is of one moment. */
+export function openViewsReader(dataDirectory: string): Database {
+  return openTurnReader(viewsPath(dataDirectory));
+}
+
 export function ledgerPath(dataDirectory: string): string {
   return join(dataDirectory, "ledger.db");
 }
 
 export function cachePath(dataDirectory: string): string {
   return join(dataDirectory, "cache.db");
+}
+
+export function viewsPath(dataDirectory: string): string {
+  return join(dataDirectory, "views.db");
 }

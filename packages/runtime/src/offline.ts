@@ -12,7 +12,7 @@ import {
 import { lockDirectory, openDatabase, openReadOnly, type Database } from "@rerate/sqlite";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
-import { cachePath, DirectoryHeldError, ledgerPath } from "./engines.ts";
+import { cachePath, DirectoryHeldError, ledgerPath, viewsPath } from "./engines.ts";
 
 /** There is no ledger in a directory. */
 export class NoLedgerError extends Error {
@@ -28,9 +28,18 @@ export function requireLedger(dataDirectory: string): void {
 }
 
 /** The read models as they are at this moment, whatever a running server writes meanwhile. Undefined when there are none yet. */
+export function openViewsReadOnly(dataDirectory: string): Database | undefined {
+  return openMoment(viewsPath(dataDirectory));
+}
+
+/** As `openViewsReadOnly`, in the directory of a books service, which keeps read models in its only file. */
 export function openCacheReadOnly(dataDirectory: string): Database | undefined {
-  if (!existsSync(cachePath(dataDirectory))) return undefined;
-  const database = openReadOnly(cachePath(dataDirectory));
+  return openMoment(cachePath(dataDirectory));
+}
+
+function openMoment(path: string): Database | undefined {
+  if (!existsSync(path)) return undefined;
+  const database = openReadOnly(path);
   database.exec("BEGIN");
   return database;
 }
@@ -38,22 +47,22 @@ export function openCacheReadOnly(dataDirectory: string): Database | undefined {
 /** Log and read models for building the latter again. Throws a `DirectoryHeldError` while a server runs on the directory. */
 export function openForRebuild(dataDirectory: string): {
   readonly eventStore: LocalEventStore;
-  readonly cache: Database;
+  readonly views: Database;
   close(): Promise<void>;
 } {
   requireLedger(dataDirectory);
   const locked = lockDirectory(dataDirectory, {});
   if (locked.kind === "held") throw new DirectoryHeldError(dataDirectory, locked.holder);
   const ledger = openReadOnly(ledgerPath(dataDirectory));
-  const cache = openDatabase(cachePath(dataDirectory), { synchronous: "NORMAL" });
+  const views = openDatabase(viewsPath(dataDirectory), { synchronous: "NORMAL" });
   const eventStore = createEmbeddedEventStore({ database: ledger });
   return {
     eventStore,
-    cache,
+    views,
     async close() {
       await eventStore.close();
       ledger.close();
-      cache.close();
+      views.close();
       locked.lock.release();
     },
   };

@@ -70,9 +70,29 @@ export function openDatabase(path: string, options: DatabaseOptions): Database {
 
 /** Opens an existing database to read beside its writer, from this process or another. Every write throws. */
 export function openReadOnly(path: string): Database {
+  return wrap(readOnlyConnection(path), path, true);
+}
+
+/**
+ * As `openReadOnly`, and everything that is read in one turn of the event loop is of one moment, however many statements that
+ * takes: the first one opens a read transaction, which ends when the turn is over.
+ */
+export function openTurnReader(path: string): Database {
+  const connection = readOnlyConnection(path);
+  const endOfTurn = () => {
+    if (connection.isOpen && connection.isTransaction) connection.exec("COMMIT");
+  };
+  return wrap(connection, path, true, () => {
+    if (connection.isTransaction) return;
+    connection.exec("BEGIN");
+    setImmediate(endOfTurn);
+  });
+}
+
+function readOnlyConnection(path: string): DatabaseSync {
   const connection = new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
   connection.exec("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;");
-  return wrap(connection, path, true);
+  return connection;
 }
 
 /**
@@ -104,7 +124,8 @@ const SQLITE_BUSY = 5;
 /** SQLITE_NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB. */
 const DISK_FAILURES = new Set([7, 8, 10, 11, 13, 14, 26]);
 
-function wrap(connection: DatabaseSync, path: string, readOnly: boolean): Database {
+/** `beforeRead` is called before every statement. */
+function wrap(connection: DatabaseSync, path: string, readOnly: boolean, beforeRead?: () => void): Database {
   const statements = new Map<string, Statement<unknown>>();
   const database: Database = {
     path,
@@ -115,7 +136,8 @@ function wrap(connection: DatabaseSync, path: string, readOnly: boolean): Databa
     prepare<Row>(sql: string): Statement<Row> {
       const known = statements.get(sql);
       if (known !== undefined) return known as Statement<Row>;
-      const statement = wrapStatement<Row>(connection.prepare(sql));
+      const plain = wrapStatement<Row>(connection.prepare(sql));
+      const statement = beforeRead === undefined ? plain : readingStatement(plain, beforeRead);
       statements.set(sql, statement);
       return statement;
     },
@@ -151,6 +173,16 @@ function wrapStatement<Row>(statement: StatementSync): Statement<Row> {
       return { changes: Number(changes), lastId: Number(lastInsertRowid) };
     },
   };
+}
+
+function readingStatement<Row>(statement: Statement<Row>, beforeRead: () => void): Statement<Row> {
+  const reading =
+    <Result>(read: (...parameters: readonly Value[]) => Result) =>
+    (...parameters: readonly Value[]): Result => {
+      beforeRead();
+      return read(...parameters);
+    };
+  return { ...statement, get: reading(statement.get), all: reading(statement.all), iterate: reading(statement.iterate) };
 }
 
 function defineSchema(database: Database, part: string, version: number, sql: string): void {

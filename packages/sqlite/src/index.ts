@@ -8,6 +8,7 @@ export {
   isDiskFailure,
   openDatabase,
   openReadOnly,
+  openTurnReader,
 } from "./database.ts";
 export { type DirectoryLock, type LockHolder, type LockResult, lockDirectory } from "./directory-lock.ts";
 export { type GroupCommit, type GroupCommitOptions, createGroupCommit } from "./group-commit.ts";

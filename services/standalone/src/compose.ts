@@ -15,12 +15,10 @@ import {
   serve,
   type CatalogViews,
 } from "@rerate/process";
-import { createProjector, type Projector } from "@rerate/projections";
 import {
   createMetrics,
   defer,
   openEmbedded,
-  sleep,
   systemClock,
   type Config,
   type Engines,
@@ -39,16 +37,15 @@ import { createWalletService } from "@rerate/service-wallet";
 import { topicCodec } from "@rerate/wire";
 import { randomBytes } from "node:crypto";
 import { readStatus, readyChecks, retryParked, type Workers } from "./operate.ts";
+import { startViews, type Views } from "./views.ts";
 
-/** How long the projector waits for more while the log grows fast. */
-const COLLECT_MS = 150;
 /** Topics that doors publish to. */
 const DOOR_TOPICS = ["usage.accepted", "signal.accepted", "wallet.requested"] as const;
 
 export interface Standalone {
   readonly engines: Engines;
   readonly catalogue: Catalogue;
-  readonly projector: Projector;
+  readonly projector: Views;
   readonly workers: Workers;
   /** Every route with its roles, as the server offers them. */
   readonly plugins: readonly RoutePlugin[];
@@ -106,13 +103,7 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
     lifecycle.add({ name, stop: () => worker.stop() });
     worker.done.catch(onFailure);
   }
-  const projector = createProjector({
-    eventStore: engines.eventStore,
-    database: engines.cache,
-    recordedAt,
-    collect: () => sleep(COLLECT_MS),
-  });
-  projector.start();
+  const projector = await startViews(config.dataDirectory, engines.eventStore);
   lifecycle.add({ name: "projector", stop: () => projector.stop() });
 
   const parts = { engines, views, catalog, workers, projector, metrics, awaitAnswer: hub.awaitAnswer };
@@ -140,7 +131,7 @@ interface Served {
   readonly views: CatalogViews;
   readonly catalog: CatalogService;
   readonly workers: Workers;
-  readonly projector: Projector;
+  readonly projector: Views;
   readonly metrics: MetricsRegistry;
   readonly awaitAnswer: AwaitAnswer;
 }

@@ -6,10 +6,10 @@ import type { ReadyCheck } from "@rerate/http";
 import type { OutcomeMessage, SettlementMessage, WalletMessage } from "@rerate/ledger";
 import type { ParkedRecord } from "@rerate/message-bus";
 import type { Instant } from "@rerate/money";
-import type { Projector } from "@rerate/projections";
 import type { Engines } from "@rerate/runtime";
 import { VERSION } from "@rerate/process";
 import type { StatusRead } from "@rerate/wire";
+import type { Views } from "./views.ts";
 
 export interface Workers {
   readonly settlement: Worker<SettlementMessage>;
@@ -17,7 +17,7 @@ export interface Workers {
   readonly wallet: Worker<WalletMessage>;
 }
 
-export function readyChecks(workers: Workers, projector: Projector): ReadyCheck[] {
+export function readyChecks(workers: Workers, projector: Views): ReadyCheck[] {
   const services = Object.entries(workers).map(([name, worker]) => {
     const { state, quarantined } = worker.status();
     const ok = state === "running" && quarantined.length === 0;

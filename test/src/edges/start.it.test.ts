@@ -119,7 +119,7 @@ describe("the first start and those after it", () => {
     expect([stopped.code, stopped.err]).toEqual([0, expect.stringContaining("npx -y pnpm@12 start")]);
 
     // What can be built again may be thrown away: the answers are the same.
-    rmSync(join(directory, "cache.db"));
+    for (const file of ["cache.db", "views.db"]) rmSync(join(directory, file));
     expect((await importToTheEnd()).imported).toBe(0);
     expect(await audit(directory)).toMatchObject({ ok: true, projections: "equal" });
   });

@@ -7,7 +7,7 @@
 import { createClient, type RerateClient } from "@rerate/client";
 import { decodeEvent, parseStreamName, type AccountEvent } from "@rerate/ledger";
 import { readModelsOf, verify, type VerifyReport } from "@rerate/replay";
-import { createLifecycle, createLogger, openCacheReadOnly, openLogReadOnly, readConfig, sleep } from "@rerate/runtime";
+import { createLifecycle, createLogger, openLogReadOnly, openViewsReadOnly, readConfig, sleep } from "@rerate/runtime";
 import { composeStandalone, type Standalone } from "@rerate/standalone";
 import { topicCodec } from "@rerate/wire";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -134,14 +134,14 @@ function parsed(text: string): { readonly text: string; readonly json: unknown }
 /** `verify` on the files of a directory, beside a server or without one. */
 export async function audit(directory: string): Promise<VerifyReport> {
   const log = openLogReadOnly(directory);
-  const cache = openCacheReadOnly(directory);
+  const views = openViewsReadOnly(directory);
   try {
     return await verify({
       eventStore: log.eventStore,
-      ...(cache === undefined ? {} : { projections: readModelsOf(cache) }),
+      ...(views === undefined ? {} : { projections: readModelsOf(views) }),
     });
   } finally {
-    cache?.close();
+    views?.close();
     await log.close();
   }
 }

@@ -3,6 +3,7 @@
  */
 import { createClient, type RerateClient } from "@rerate/client";
 import { copyAndAlter, createLifecycle, createLogger, elapsedMs, readConfig, sleep } from "@rerate/runtime";
+import { openDatabase } from "@rerate/sqlite";
 import { composeStandalone, type Standalone } from "@rerate/standalone";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,10 +52,15 @@ export async function startStandaloneLedger(): Promise<TestLedger> {
     get eventStore() {
       return running.standalone.engines.eventStore;
     },
-    withReadModels: async (task) => task(running.standalone.engines.cache),
+    withReadModels: async (task) => task(running.standalone.projector.store.database),
     async withReadModelsAlone(task) {
       await running.standalone.projector.stop();
-      return task(running.standalone.engines.cache);
+      const views = openDatabase(join(dataDirectory, "views.db"), { synchronous: "NORMAL" });
+      try {
+        return await task(views);
+      } finally {
+        views.close();
+      }
     },
     settled,
     async quiet() {
@@ -70,7 +76,8 @@ export async function startStandaloneLedger(): Promise<TestLedger> {
     async restart({ without } = {}) {
       await running.stop();
       if (without !== undefined)
-        for (const end of ["", "-wal", "-shm"]) rmSync(join(dataDirectory, `cache.db${end}`), { force: true });
+        for (const file of ["cache.db", "views.db"])
+          for (const end of ["", "-wal", "-shm"]) rmSync(join(dataDirectory, file + end), { force: true });
       running = await start();
     },
     async remove() {

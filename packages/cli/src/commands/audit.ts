@@ -95,7 +95,7 @@ export function addAuditCommands(program: Command, act: Act): void {
         const opened = openForRebuild(directoryOf(run, options));
         try {
           const pace = paceOf(run);
-          const events = await rebuildReadModels(opened.cache, opened.eventStore, (done) =>
+          const events = await rebuildReadModels(opened.views, opened.eventStore, (done) =>
             run.terminal.progress(`${done} events, ${pace(done)} a second`),
           );
           run.terminal.result({ events, perSecond: pace(events) }, () => [

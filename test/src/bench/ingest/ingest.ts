@@ -28,7 +28,7 @@ const HELP = `pnpm bench ingest [options]
   --seed 1
   --directory DIR          where the data directories go (default: the system's temporary directory)
   --node-flags FLAGS       for the server's process, as in --node-flags="--cpu-prof --cpu-prof-dir=/tmp/prof"
-  --no-rebuild             leave out the restart without cache.db
+  --no-rebuild             leave out the restart without cache.db and views.db
 `;
 
 interface Settings {
@@ -124,10 +124,11 @@ async function run(settings: Settings, root: string): Promise<void> {
       print(`  stop ${stopSeconds.toFixed(2)} s; restart to right balances ${(await restart()).toFixed(2)} s`);
       if (!settings.rebuild) continue;
       await server.stop();
-      for (const suffix of ["", "-wal", "-shm"]) rmSync(join(dataDirectory, `cache.db${suffix}`), { force: true });
+      for (const file of ["cache.db", "views.db"])
+        for (const suffix of ["", "-wal", "-shm"]) rmSync(join(dataDirectory, file + suffix), { force: true });
       const rebuilt = await restart();
       print(
-        `  restart after cache.db was deleted ${rebuilt.toFixed(2)} s (${perSecond(load.facts, rebuilt)} facts/s), peak ${server.peakMegabytes()} MB`,
+        `  restart after cache.db and views.db were deleted ${rebuilt.toFixed(2)} s (${perSecond(load.facts, rebuilt)} facts/s), peak ${server.peakMegabytes()} MB`,
       );
     }
     await measureSingles(server, load, settings);
