@@ -27,8 +27,15 @@ export interface FiringOptions extends Pick<
   /** The partitions whose deadlines are known, each with the number of its assignment. */
   readonly ready: () => ReadonlyMap<number, number>;
   readonly limits: Limits;
-  /** Decides what is due before a time in these streams and sets their deadlines anew. Returns those that have to wait. */
-  readonly fire: (streams: readonly string[], before: string) => Promise<readonly StreamDeadline[]>;
+  /**
+   * Decides what is due before a time in these streams, as far as they are of these partitions, and sets their deadlines anew.
+   * Returns those that have to wait.
+   */
+  readonly fire: (
+    streams: readonly string[],
+    before: string,
+    partitions: ReadonlySet<number>,
+  ) => Promise<readonly StreamDeadline[]>;
 }
 
 export function createFiring(options: FiringOptions, deadlines: Deadlines, consumer: () => Consumer | undefined): Firing {
@@ -56,13 +63,15 @@ export function createFiring(options: FiringOptions, deadlines: Deadlines, consu
     const now = clock.now();
     // Asked before anything fires: a mark must not promise more than what had been read then.
     const marks = outputs.map(({ topic, inputs }) => ({ topic, upTo: readUpTo(inputs, now) }));
+    // How far the inputs have been read says nothing about partitions that come while this goes on.
     const ready = options.ready();
+    const partitions = new Set(ready.keys());
     const before = readUpTo(topics, now) ?? LOOK_UP_ONLY;
     const postponed: StreamDeadline[] = [];
     for (;;) {
       const streams = stopped ? [] : deadlines.takeDue(before, limits.deadlineStreams);
       if (streams.length === 0) break;
-      postponed.push(...(await options.fire(streams, before)));
+      postponed.push(...(await options.fire(streams, before, partitions)));
     }
     for (const { stream, dueAt } of postponed) deadlines.set(stream, dueAt);
     // Of a partition that was lost meanwhile, what was due has perhaps not been fired here.

@@ -4,7 +4,7 @@ export { Outage } from "./decide-stream.ts";
 export { createDoorIntake, type DoorIntake, type DoorIntakeOptions, type NotTaken, type ReportedBytes } from "./door-intake.ts";
 export { type CheckpointStore, type Follower, type FollowOptions, followLog } from "./follow-log.ts";
 export type { Checkpoint, IdentityIndex } from "./identity-index.ts";
-export { QUARANTINED } from "./parking.ts";
+export { parkedId, QUARANTINED } from "./parking.ts";
 export type { Quarantined } from "./quarantine.ts";
 export { createMemoryCheckpoints, createSqliteCheckpoints, isAfter, type PartitionCheckpoints } from "./partition-checkpoints.ts";
 export { type Relay, type RelayOptions, startRelay } from "./relay.ts";

@@ -91,6 +91,8 @@ export function createStateLoader<State, Event extends DomainEvent>(options: Loa
         fold(held, page);
       }
       held.committed = held.revision;
+      // What was folded here may have been appended by others, whose deadlines nobody here has counted.
+      held.eventsSinceCount = held.revision - held.snapshotAt;
       return held;
     },
   };

@@ -21,16 +21,18 @@ export interface StreamDeadlines<State, Message, Event extends DomainEvent> {
   afterWork(work: Work<State, Message, Event>, held: Held<State>): void;
   /** The state was dropped, or the stream may be decided again: what was known of its deadlines may be wrong. */
   forget(stream: string): void;
-  /** Decides what is due before a time in these streams. Returns those that have to wait. */
-  fire(streams: readonly string[], before: string): Promise<readonly StreamDeadline[]>;
+  /** Decides what is due before a time in these streams, if they are of these partitions. Returns those that have to wait. */
+  fire(streams: readonly string[], before: string, partitions: ReadonlySet<number>): Promise<readonly StreamDeadline[]>;
   /** Streams that were left to others are looked at again: who looks after them has changed. */
   reconsider(): void;
 }
 
 export interface StreamDeadlinesHost<State, Message, Event extends DomainEvent> {
   readonly run: (works: readonly Work<State, Message, Event>[]) => Promise<void>;
-  /** Whether this worker looks after a stream now. */
-  readonly owns: (stream: string) => boolean;
+  /** Whether a worker with these partitions looks after a stream. */
+  readonly owns: (stream: string, partitions: ReadonlySet<number>) => boolean;
+  /** The partitions of whose streams everything is known now. */
+  readonly ready: () => Iterable<number>;
   /** Something may be due. */
   readonly look: () => void;
 }
@@ -129,16 +131,17 @@ export function createStreamDeadlines<State, Message extends object, Event exten
       else countSoon(work.stream);
     },
     forget: (stream) => deadlines.set(stream, quarantine.problemOf(stream) === undefined ? UNKNOWN : HELD),
-    async fire(streams, before) {
+    async fire(streams, before, partitions) {
       const works: StreamWork[] = [];
+      postponed = [];
       for (const stream of streams) {
-        if (host.owns(stream)) works.push(newWork(stream, before));
+        if (host.owns(stream, partitions)) works.push(newWork(stream, before));
+        else if (host.owns(stream, new Set(host.ready()))) postponed.push({ stream, dueAt: UNKNOWN });
         else {
           foreign.add(stream);
           deadlines.set(stream, HELD);
         }
       }
-      postponed = [];
       if (works.length > 0) await host.run(works);
       const fired = works.reduce((sum, { settled }) => sum + settled, 0);
       if (fired > 0) metrics.count("deadlines_fired", fired);

@@ -78,18 +78,16 @@ export function createWorker<State, Message extends object, Event extends Domain
       firing?.look();
     },
   });
-  const owns = (stream: string) => options.owns?.(stream, ownership.partitions) ?? true;
+  const owns = (stream: string, partitions = ownership.partitions) => options.owns?.(stream, partitions) ?? true;
   const look = () => firing?.look();
-  const deadlines = createStreamDeadlines<State, Message, Event, Context>(options, limits, states, quarantine, {
-    run,
-    owns,
-    look,
-  });
+  const ready = () => ownership.ready().keys();
+  const host = { run, owns, ready, look };
+  const deadlines = createStreamDeadlines<State, Message, Event, Context>(options, limits, states, quarantine, host);
   const retries = createRetries<Message>(options, limits, { decide, owns, release });
   const sweep =
     options.sweep &&
     createSweep<Message>(options, options.sweep, limits, {
-      partitions: () => ownership.ready().keys(),
+      partitions: ready,
       readUpTo: (topic) => consumer?.readUpTo(topic),
       decide,
     });
