@@ -40,7 +40,7 @@ async function readStreamForwards(
   while (next < until && !sink.isClosed()) {
     const events = await eventStore.readForward(stream, { from: next, maxCount: Math.min(PAGE, until - next) });
     if (events.length === 0) return;
-    for (const event of events) await sink.write(eventAnswer(event));
+    await writeEvents(events, sink);
     next += events.length;
   }
 }
@@ -57,7 +57,7 @@ async function readStreamBackwards(
   while (next >= 0 && left > 0 && !sink.isClosed()) {
     const count = Math.min(PAGE, left, next + 1);
     const events = await eventStore.readForward(stream, { from: next - count + 1, maxCount: count });
-    for (const event of events.toReversed()) await sink.write(eventAnswer(event));
+    await writeEvents(events.toReversed(), sink);
     next -= count;
     left -= count;
   }
@@ -69,11 +69,9 @@ async function readAllForwards(eventStore: EventStore, { from, maxCount, filter 
   let left = maxCount;
   while (left > 0 && !sink.isClosed()) {
     const page: EventPage = await eventStore.readAll({ after, maxCount: Math.min(PAGE, left), ...prefixesOf(filter) });
-    for (const event of page.events) {
-      if (!matches(filter, event)) continue;
-      await sink.write(eventAnswer(event));
-      left -= 1;
-    }
+    const found = filter === undefined ? page.events : page.events.filter((event) => matches(filter, event));
+    await writeEvents(found, sink);
+    left -= found.length;
     if (page.end) return;
     after = page.next;
   }
@@ -86,11 +84,12 @@ async function readAllBackwards(eventStore: EventStore, { from, maxCount, filter
   while (next > 0 && left > 0 && !sink.isClosed()) {
     const count = Math.min(PAGE, filter === undefined ? left : PAGE, next);
     const page = await eventStore.readAll({ after: String(next - count), maxCount: count });
-    for (const event of page.events.toReversed()) {
-      if (left === 0 || !matches(filter, event)) continue;
-      await sink.write(eventAnswer(event));
-      left -= 1;
-    }
+    const found = page.events
+      .filter((event) => matches(filter, event))
+      .toReversed()
+      .slice(0, left);
+    await writeEvents(found, sink);
+    left -= found.length;
     next -= count;
   }
 }
@@ -123,10 +122,8 @@ export async function answerSubscription(
     after: state.after,
     ...prefixes,
     async onEvents(page) {
-      for (const event of page.events) {
-        if (sink.isClosed()) return;
-        if (wanted(event)) await sink.write(eventAnswer(event));
-      }
+      await writeEvents(page.events.filter(wanted), sink);
+      if (sink.isClosed()) return;
       if (filter !== undefined && page.next !== undefined) await sink.write(checkpointAnswer(Number(page.next)));
       await catchUp(page.end);
     },
@@ -158,6 +155,16 @@ async function lastNumber(eventStore: EventStore): Promise<number> {
     else high = middle;
   }
   return low;
+}
+
+/** Waits only where the client wants a pause: a turn for each event would cost more than the event. */
+async function writeEvents(events: readonly StoredEvent[], sink: Sink): Promise<void> {
+  for (const event of events) {
+    const pause = sink.write(eventAnswer(event));
+    if (pause === undefined) continue;
+    await pause;
+    if (sink.isClosed()) return;
+  }
 }
 
 /** What of a filter the store itself can do. */

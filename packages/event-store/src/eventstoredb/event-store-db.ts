@@ -26,6 +26,7 @@ export interface EventStoreDbOptions {
 
 const DEFAULT_DEADLINE_MS = 10_000;
 const DEFAULT_IN_FLIGHT = 512;
+const HOLD_MS = 60_000;
 
 /** Connects at the first call, and again whenever it must. Closing the store ends its subscriptions and its calls. */
 export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
@@ -36,6 +37,7 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
   const reader = createReader({ driver, deadlineMs, defer, assertOpen });
   const appender = createAppender({ driver, deadlineMs, maxInFlight, defer, warn });
   const subscriptions = new Set<Subscription>();
+  const hold = createHold();
   let closed = false;
 
   function assertOpen(): void {
@@ -43,30 +45,10 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
   }
 
   return {
-    async append(appends) {
-      assertOpen();
-      for (const append of appends) checkAppend(append);
-      const ofStream = new Map<string, Promise<AppendResult>>();
-      const results = appends.map((append) => {
-        const before = ofStream.get(append.stream);
-        const result = before === undefined ? appender.append(append) : before.then((outcome) => appendAfter(outcome, append));
-        ofStream.set(append.stream, result);
-        return result;
-      });
-      const settled = await Promise.allSettled(results);
-      return settled.map((result) => {
-        if (result.status === "rejected") throw result.reason;
-        return result.value;
-      });
-    },
-
-    readForward: (stream, { from = 0, maxCount }) => reader.page({ stream, from }, maxCount),
-
-    async readLast(stream) {
-      return (await reader.page({ stream, from: "end", backwards: true }, 1))[0];
-    },
-
-    readAll: reader.all,
+    append: (appends) => hold(appendAll(appends)),
+    readForward: (stream, { from = 0, maxCount }) => hold(reader.page({ stream, from }, maxCount)),
+    readLast: async (stream) => (await hold(reader.page({ stream, from: "end", backwards: true }, 1)))[0],
+    readAll: (asked) => hold(reader.all(asked)),
 
     subscribeAll(subscribing) {
       assertOpen();
@@ -87,9 +69,45 @@ export function openEventStoreDb(options: EventStoreDbOptions): EventStore {
     },
   };
 
+  async function appendAll(appends: readonly Append[]): Promise<AppendResult[]> {
+    assertOpen();
+    for (const append of appends) checkAppend(append);
+    const ofStream = new Map<string, Promise<AppendResult>>();
+    const results = appends.map((append) => {
+      const before = ofStream.get(append.stream);
+      const result = before === undefined ? appender.append(append) : before.then((outcome) => appendAfter(outcome, append));
+      ofStream.set(append.stream, result);
+      return result;
+    });
+    const settled = await Promise.allSettled(results);
+    return settled.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
+  }
+
   /** Nothing follows an append whose outcome is unknown. */
   async function appendAfter(before: AppendResult, append: Append): Promise<AppendResult> {
     if (before.kind === "unknown") return { kind: "unknown", cause: before.cause };
     return await appender.append(append);
   }
+}
+
+/** Keeps the process alive as long as something is asked of the server: a connection that cannot be made would not. */
+function createHold(): <Result>(work: Promise<Result>) => Promise<Result> {
+  let count = 0;
+  let timer: NodeJS.Timeout | undefined;
+  return async (work) => {
+    count += 1;
+    timer ??= setInterval(() => undefined, HOLD_MS);
+    try {
+      return await work;
+    } finally {
+      count -= 1;
+      if (count === 0) {
+        clearInterval(timer);
+        timer = undefined;
+      }
+    }
+  };
 }
