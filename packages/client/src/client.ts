@@ -28,6 +28,7 @@ import type {
   ParkedRetryRead,
   PublishedRead,
   ReceiptRead,
+  ReconciliationRead,
   RecordedRead,
   SharedIdentitiesRead,
   SignalBody,
@@ -112,6 +113,8 @@ export interface RerateClient {
   eraseParked(id: string): Promise<void>;
   sharedIdentities(options?: PageOptions): Promise<SharedIdentitiesRead>;
   status(): Promise<StatusRead>;
+  /** Reads whole topics and the whole log: takes its time. */
+  reconciliation(): Promise<ReconciliationRead>;
 }
 
 /** A client of one server. Methods reject with `RefusedError` (the server's problem) or `UnreachableError`. */
@@ -182,6 +185,7 @@ export function createClient(options: ClientOptions): RerateClient {
     eraseParked: (id) => ask({ method: "DELETE", path: `/v1/parked/${encodeURIComponent(id)}` }),
     sharedIdentities: (page = {}) => get("/v1/audit/shared-identities", { ...page }),
     status: () => get("/v1/status"),
+    reconciliation: () => get("/v1/reconciliation"),
   };
   return client;
 }

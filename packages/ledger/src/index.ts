@@ -13,6 +13,7 @@ export * from "./outcome-events.ts";
 export * from "./outcome.ts";
 export * from "./parked-events.ts";
 export * from "./postings.ts";
+export * from "./recorded-deliveries.ts";
 export * from "./settlement-messages.ts";
 export * from "./settlement.ts";
 export type { SettlementContext } from "./settlement/draft.ts";

@@ -77,11 +77,16 @@ export const LOG_TOPICS: readonly LogTopicDefinition[] = [
   contractChangedTopic,
 ];
 
-/** Namespace and account of a message's key. */
+/**
+ * Namespace and account of a message's key. What comes under a key that no service made is nobody's: it is filed in the default
+ * namespace, where an operator sees it.
+ */
 export function ownerOfKey(key: string): { readonly ns: string; readonly account: string } {
-  const [ns = "", account = ""] = key.split(".");
-  return { ns: unescapePart(ns), account: unescapePart(account) };
+  const [ns = "", account = ""] = key.split(".").map(unescapePart);
+  return ns !== "" && account !== "" && key === partitionKey(ns, account) ? { ns, account } : NOBODY;
 }
+
+const NOBODY = { ns: "default", account: "" };
 
 function keyed(ns: string, name: string, body: object): KeyedMessage {
   return { key: partitionKey(ns, name), shard: shardOf(ns, name), body };

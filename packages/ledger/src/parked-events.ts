@@ -3,12 +3,13 @@
  * cannot be read. Identity, hash and reason are noted, never the content.
  */
 import { hash } from "node:crypto";
-import { streamName } from "./stream-name.ts";
+import { partitionKey, streamName } from "./stream-name.ts";
 
 export interface MessageParked {
   /** Id of the parked record that keeps the bytes. */
   readonly id: string;
   readonly topic: string;
+  /** Namespace and account, as far as they are known: what a producer used as key stays with the bytes, where it can be erased. */
   readonly key: string;
   readonly reason: string;
   /** SHA-256 of the bytes, base64url. */
@@ -21,11 +22,11 @@ export function parkedNoteOf(record: {
   readonly ns: string;
   readonly service: string;
   readonly topic: string;
-  readonly key: string;
+  readonly account: string;
   readonly reason: string;
   readonly bytes: Uint8Array;
 }): { readonly stream: string; readonly type: "MessageParked"; readonly data: MessageParked } {
-  const { id, ns, service, topic, key, reason, bytes } = record;
-  const data = { id, topic, key, reason, bytesHash: hash("sha256", bytes, "base64url") };
+  const { id, ns, service, topic, account, reason, bytes } = record;
+  const data = { id, topic, key: partitionKey(ns, account), reason, bytesHash: hash("sha256", bytes, "base64url") };
   return { stream: streamName("parked", ns, service), type: "MessageParked", data };
 }

@@ -7,6 +7,7 @@ export { isKeyless, serve, VERSION, type ServeOptions } from "./http-server.ts";
 export { decodeParked, operateRoutes, type OperateDeps } from "./operate-routes.ts";
 export { GONE_AFTER_MS, heardStatuses, sayStatus, statusOf, type StatusTable } from "./heartbeat.ts";
 export { countRefused, observeProcess, observeStatus } from "./process-metrics.ts";
+export { reconcile } from "./reconcile.ts";
 export { runService } from "./run-service.ts";
 export {
   busTopics,

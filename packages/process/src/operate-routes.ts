@@ -1,7 +1,7 @@
 /**
  * Routes for operators: what is parked, and how the services stand.
  */
-import { notFound, ok, OPERATORS, READERS, route, type RoutePlugin } from "@rerate/http";
+import { HttpProblem, notFound, ok, OPERATORS, READERS, route, type RoutePlugin } from "@rerate/http";
 import type { MessageBus, ParkedRecord } from "@rerate/message-bus";
 import {
   parkedListSchema,
@@ -9,6 +9,7 @@ import {
   parkedQuery,
   parkedRetrySchema,
   parkedSchema,
+  reconciliationSchema,
   statusSchema,
   topicCodec,
   topicNames,
@@ -16,6 +17,7 @@ import {
   type ParkedRead,
   type ParkedRetryRead,
   type ParkedSummaryRead,
+  type ReconciliationRead,
   type StatusRead,
 } from "@rerate/wire";
 
@@ -26,6 +28,8 @@ export interface OperateDeps {
   /** The message in parked bytes, where they decode. */
   readonly decode: (record: ParkedRecord) => unknown;
   readonly status: (ns: string) => Promise<StatusRead>;
+  /** Compares topics, log and parked messages. Absent where topics keep no messages that have been handled. */
+  readonly reconcile?: (ns: string) => Promise<ReconciliationRead>;
 }
 
 export function operateRoutes(deps: OperateDeps): RoutePlugin {
@@ -119,8 +123,24 @@ export function operateRoutes(deps: OperateDeps): RoutePlugin {
     replies: { 200: statusSchema },
     handle: async ({ caller }) => ok(await status(caller.ns)),
   });
-  return { name: "operate", routes: [list, show, again, erase, stand] };
+  const counts = route({
+    method: "GET",
+    path: "/v1/reconciliation",
+    roles: OPERATORS,
+    tag: "operate",
+    summary: "Whether every accepted message is recorded or parked",
+    description: "Reads the topics, the log and the parked messages from beginning to end: takes its time on a large ledger.",
+    replies: { 200: reconciliationSchema },
+    handle: async ({ caller }) => {
+      if (deps.reconcile === undefined) throw new HttpProblem("not-found", NO_RECONCILIATION);
+      return ok(await deps.reconcile(caller.ns));
+    },
+  });
+  return { name: "operate", routes: [list, show, again, erase, stand, counts] };
 }
+
+const NO_RECONCILIATION =
+  "topics of this engine keep no message that has been handled, so there is nothing to compare the log with; `rerate verify` audits the log";
 
 /** The message in parked bytes; undefined where they do not decode. */
 export function decodeParked(record: ParkedRecord): unknown {

@@ -6,6 +6,7 @@ import {
   operateRoutes,
   readStreamStatus,
   recordedAt,
+  reconcile,
   retryElsewhere,
   runService,
 } from "@rerate/process";
@@ -33,12 +34,19 @@ await runService("books", (process) => {
         retry: (record) => retryElsewhere(engines, record),
         decode: decodeParked,
         status: (ns) => readStreamStatus(ns, engines, startedAt, folded()),
+        reconcile: (ns) => reconcile(ns, engines),
       }),
     ],
     parts: [projector],
     checks: () => {
       const { running, failure } = projector.status();
-      return [{ name: "projections", ok: running, ...(failure === undefined ? {} : { detail: failure instanceof Error ? failure.message : "it ended by itself" }) }];
+      return [
+        {
+          name: "projections",
+          ok: running,
+          ...(failure === undefined ? {} : { detail: failure instanceof Error ? failure.message : "it ended by itself" }),
+        },
+      ];
     },
   };
 });

@@ -25,8 +25,7 @@ export function createUsageIntake({ namespaces, futureLimitMs, ...surroundings }
         return "facts" in read ? { publish: read.facts.map(keyed) } : read;
       };
     },
-    // The producer's own key may say anything: it stays with the bytes, where it can be erased.
-    parkedNote: (record) => parkedNoteOf({ ...record, key: partitionKey(record.ns, record.account) }),
+    parkedNote: parkedNoteOf,
   });
 }
 

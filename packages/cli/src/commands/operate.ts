@@ -1,7 +1,7 @@
 /**
  * `rerate status` and `rerate parked`: is everything well, and what waits for people.
  */
-import type { StatusRead } from "@rerate/wire";
+import type { ReconciliationRead, StatusRead } from "@rerate/wire";
 import type { Command } from "commander";
 import { examples, whole, type Act } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
@@ -47,13 +47,60 @@ function processLines({ services = [], checkpoints = [], oldestUnrecordedAt }: S
   ];
 }
 
+/** Where groups are behind, by topic: how much in all, in how many partitions. */
+function lagLines(lag: StatusRead["lag"]): string[] {
+  const behind = lag.filter((line) => line.lag > 0);
+  if (behind.length === 0) return ["All topics are read to their end."];
+  const lines = [...Map.groupBy(behind, ({ group, topic }) => `${group} ${topic}`).values()];
+  return table(
+    ["group", "topic", "behind", "partitions"],
+    lines.map((all) => {
+      const { group = "", topic = "" } = all[0] ?? {};
+      const sum = all.reduce((total, line) => total + line.lag, 0);
+      return [group, topic, String(sum), all.map(({ partition }) => partition).join(",")];
+    }),
+  );
+}
+
+function reconciliationLines({ ok, topics, problems }: ReconciliationRead): string[] {
+  const columns = [
+    "deliveries",
+    "accepted",
+    "recorded",
+    "parked",
+    "erased",
+    "waiting",
+    "missing",
+    "twice",
+    "older",
+    "mended",
+  ] as const;
+  return [
+    ok ? "Every accepted message is recorded, parked, or still waits in its topic." : "IT DOES NOT RECONCILE.",
+    ...table(
+      ["topic", ...columns],
+      topics.map((row) => [row.topic, ...columns.map((name) => String(row[name]))]),
+    ),
+    ...problems.map(({ kind, topic, identity, at }) => `${kind.toUpperCase()} ${topic} ${identity} (${at})`),
+  ];
+}
+
 export function addOperateCommands(program: Command, act: Act): void {
   program
     .command("status")
     .description("whether the server is well; ends with 1 when it is not ready")
-    .addHelpText("after", examples("status"))
-    .action(async (_options: object, command: Command) =>
+    .option(
+      "--reconcile",
+      "compare the topics of the doors with the log and what is parked instead; ends with 1 when something is missing",
+    )
+    .addHelpText("after", examples("status", "status --reconcile"))
+    .action(async ({ reconcile }: { readonly reconcile?: true }, command: Command) =>
       act(command, async ({ client, terminal }) => {
+        if (reconcile === true) {
+          const found = await client.reconciliation();
+          terminal.result(found, () => reconciliationLines(found));
+          return found.ok ? undefined : EXIT.difference;
+        }
         const read = await client.status();
         terminal.result(read, () => [
           `${read.ready ? "ready" : "NOT READY"}, version ${read.version}, up since ${read.startedAt}, namespace ${read.namespace}`,
@@ -62,14 +109,7 @@ export function addOperateCommands(program: Command, act: Act): void {
             read.checks.map(({ name, ok, detail }) => [name, ok ? "ok" : "FAILED", detail ?? ""]),
           ),
           ...processLines(read),
-          ...(read.lag.some(({ lag }) => lag > 0)
-            ? table(
-                ["group", "topic", "partition", "behind"],
-                read.lag
-                  .filter(({ lag }) => lag > 0)
-                  .map((row) => [row.group, row.topic, String(row.partition), String(row.lag)]),
-              )
-            : ["All topics are read to their end."]),
+          ...lagLines(read.lag),
           ...(read.parked === 0 ? ["Nothing is parked."] : [`${read.parked} messages are parked: see \`rerate parked list\`.`]),
           ...read.quarantined.map(({ stream, reason }) => `QUARANTINED ${stream}: ${reason}`),
         ]);

@@ -60,9 +60,9 @@ export interface KafkaBus extends MessageBus {
   waitingSince(group: string, topics: readonly string[]): Promise<readonly Waiting[]>;
   /**
    * Reads a topic of messages, or the parked ones, once: from its beginning to the end that it has now, marks left out. For
-   * audits; a message without a value is poison without bytes.
+   * audits; a message without a value is poison without bytes. Gives the end of every partition.
    */
-  scan(topic: string, onMessages: (messages: readonly ReceivedMessage[]) => void): Promise<void>;
+  scan(topic: string, onMessages: (messages: readonly ReceivedMessage[]) => void): Promise<ReadonlyMap<number, number>>;
   /** The next offset of a group, by topic and partition, as last committed. */
   committed(group: string): Promise<readonly { readonly topic: string; readonly partition: number; readonly offset: number }[]>;
   /** Position, end and standstill of every partition that this process owns, by group. */
@@ -183,7 +183,7 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
       const known =
         topics.get(topic) ?? (topic === options.parked.name ? { codec: options.parked.codec, marks: undefined } : undefined);
       if (known === undefined) throw new Error(`there is no topic ${topic} to scan`);
-      await scanTopic({
+      return await scanTopic({
         connection: connect(`scan-${topic}`),
         kafkaName: prefix + topic,
         topic,

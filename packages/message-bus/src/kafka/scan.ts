@@ -29,17 +29,20 @@ export interface ScanOptions {
   readonly log: KafkaLog;
 }
 
-/** Resolves when everything has been given. Rejects when the beginning of the log moves past what was to be read next. */
-export async function scanTopic(options: ScanOptions): Promise<void> {
+/**
+ * Resolves, with the end of every partition, when everything before it has been given. Rejects when the beginning of the log
+ * moves past what was to be read next.
+ */
+export async function scanTopic(options: ScanOptions): Promise<ReadonlyMap<number, number>> {
   const { connection } = options;
   try {
-    await readToEnds(options);
+    return await readToEnds(options);
   } finally {
     await connection.close();
   }
 }
 
-async function readToEnds(options: ScanOptions): Promise<void> {
+async function readToEnds(options: ScanOptions): Promise<ReadonlyMap<number, number>> {
   const { connection, kafkaName, topic, codec, hasMarks, tempo, defer, log } = options;
   const count = (await connection.partitionCounts([kafkaName])).get(kafkaName) ?? 0;
   const asked = [{ topic: kafkaName, partitions: Array.from({ length: count }, (_, partition) => partition) }];
@@ -49,7 +52,7 @@ async function readToEnds(options: ScanOptions): Promise<void> {
   const beginnings = await offsetsOf("beginning");
   /** Partitions that are not at their end. */
   const open = new Map([...beginnings].filter(([partition, begin]) => begin < (ends.get(partition) ?? 0)));
-  if (open.size === 0) return;
+  if (open.size === 0) return ends;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const reader: PartitionReader = createPartitionReader({
     connection,
@@ -81,4 +84,5 @@ async function readToEnds(options: ScanOptions): Promise<void> {
   } finally {
     reader.stop();
   }
+  return ends;
 }

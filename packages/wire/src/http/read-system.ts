@@ -106,6 +106,37 @@ export const statusSchema = z.object({
   startedAt: instantField,
 });
 
+/** GET /v1/reconciliation: every message that a door accepted, and what became of it. */
+export const reconciliationSchema = z.object({
+  ok: z.boolean().describe("Nothing is missing, and nothing is in the log twice."),
+  topics: z.array(
+    z.object({
+      topic: z.string(),
+      deliveries: z.int().describe("Messages in the topic, each as often as it was delivered."),
+      accepted: z.int().describe("Distinct ones: recorded + parked + erased + waiting + missing."),
+      recorded: z.int().describe("In the log, or known to be without effect."),
+      parked: z.int(),
+      erased: z.int().describe("Noted as parked, and erased since."),
+      waiting: z.int().describe("Not handled yet, by the group's offsets."),
+      missing: z.int().describe("Handled, and neither in the log nor parked: must be 0."),
+      twice: z.int().describe("In the log more than once: must be 0."),
+      older: z.int().describe("In the log, and no longer in the topic."),
+      mended: z.int().describe("In the log, and still kept as parked: a retry erases them."),
+    }),
+  ),
+  problems: z
+    .array(
+      z.object({
+        kind: z.enum(["missing", "twice"]),
+        topic: z.string(),
+        identity: z.string().describe("What makes deliveries of it the same, or the hash of bytes that cannot be read."),
+        at: z.string().describe("Topic, partition and offset, or the place in the log."),
+      }),
+    )
+    .describe("At most twenty of each kind."),
+});
+
+export type ReconciliationRead = z.infer<typeof reconciliationSchema>;
 export type PageQuery = z.infer<typeof pageQuery>;
 export type UnitTotalsRead = z.infer<typeof unitTotalsSchema>;
 export type TotalsRead = z.infer<typeof totalsSchema>;
