@@ -142,18 +142,23 @@ async function startOf(eventStore: EventStore, { stream, from }: ReadRequest): P
   return event?.position;
 }
 
-/** Number of the last event in the log, found by halving: the port has no question for it. */
+/** The last event found so far, where the next search begins: logs only grow. */
+const lastFound = new WeakMap<EventStore, number>();
+
+/** Number of the last event in the log, found by doubling and halving: the port has no question for it. */
 async function lastNumber(eventStore: EventStore): Promise<number> {
   const exists = async (number: number) =>
     (await eventStore.readAll({ after: String(number - 1), maxCount: 1 })).events.length > 0;
-  let high = 1;
-  while (await exists(high)) high *= 2;
-  let low = Math.floor(high / 2);
+  let low = lastFound.get(eventStore) ?? 0;
+  let step = 1;
+  for (; await exists(low + step); step *= 2) low += step;
+  let high = low + step;
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
     if (await exists(middle)) low = middle;
     else high = middle;
   }
+  lastFound.set(eventStore, low);
   return low;
 }
 
