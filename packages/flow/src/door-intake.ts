@@ -7,7 +7,7 @@
  */
 import { hash } from "node:crypto";
 import type { Chunk, Consumer, Message, MessageHeaders, ParkedRecord, ReceivedMessage } from "@rerate/message-bus";
-import { createNotes, parkedId } from "./parking.ts";
+import { createNotes, fitted, parkedId } from "./parking.ts";
 import type { WorkerStatus } from "./worker.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
@@ -113,7 +113,7 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
     const id = parkedId(topic, identityOf(bytes, headers));
     if ((await bus.parked.get(id)) !== undefined) return;
     const bare: ParkedRecord = { id, service: name, ns, account, topic, reason, detail, parkedAt: at, key, bytes };
-    const record = Object.keys(headers).length === 0 ? bare : { ...bare, headers };
+    const record = fitted(Object.keys(headers).length === 0 ? bare : { ...bare, headers });
     // Noted first: a crash in between notes it twice under one id, which a reader can see; the other way round never.
     if (options.parkedNote !== undefined) await notes.append(options.parkedNote(record));
     await bus.parked.put([record]);
@@ -143,7 +143,7 @@ export function createDoorIntake(options: DoorIntakeOptions): DoorIntake {
       await bus.parked.erase(record.id);
       return true;
     }
-    await bus.parked.put([{ ...unasked, ...read }]);
+    await bus.parked.put([fitted({ ...unasked, ...read })]);
     return false;
   }
 

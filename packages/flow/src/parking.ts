@@ -57,7 +57,7 @@ export function createParking<Message extends object>(
         if ((await bus.parked.get(id)) !== undefined) continue;
         const unsent = newRecord(id, input.topic, received.key, bytes, refusal);
         const headers = content.kind === "poison" ? content.headers : undefined;
-        const record = headers === undefined ? unsent : { ...unsent, headers };
+        const record = fitted(headers === undefined ? unsent : { ...unsent, headers });
         // Noted first: a crash in between notes it twice under one id, which a reader can see; the other way round never.
         if (options.parkedNote !== undefined) await notes.append(options.parkedNote(record));
         await bus.parked.put([record]);
@@ -69,6 +69,34 @@ export function createParking<Message extends object>(
 /** The id that a message of a topic always parks under. */
 export function parkedId(topic: string, identity: string): string {
   return hash("sha256", `${topic}\n${identity}`, "base64url");
+}
+
+/** What is kept of one message: more than any message that can be read, and less than the place of parked records takes. */
+const MOST_BYTES = 12_000_000;
+const MOST_TEXT = 2_000;
+const MOST_HEADERS = 500_000;
+
+/**
+ * A record that can be kept whatever was sent: of what is larger the beginning stays, and the detail says so. Without this a
+ * message that unpacks to more than a parked record may hold would come again for ever.
+ */
+export function fitted(record: ParkedRecord): ParkedRecord {
+  const { bytes, key, detail, headers, ...rest } = record;
+  const headersSize = headers === undefined ? 0 : JSON.stringify(headers).length;
+  const cut = [
+    ...(bytes.length > MOST_BYTES ? [`${bytes.length} bytes (SHA-256 ${hash("sha256", bytes, "base64url")})`] : []),
+    ...(key.length > MOST_TEXT ? [`a key of ${key.length} characters`] : []),
+    ...(headersSize > MOST_HEADERS ? [`headers of ${headersSize} characters`] : []),
+  ];
+  if (cut.length === 0 && detail.length <= MOST_TEXT) return record;
+  const about = detail.slice(0, MOST_TEXT);
+  return {
+    ...rest,
+    bytes: bytes.subarray(0, MOST_BYTES),
+    key: key.slice(0, MOST_TEXT),
+    detail: cut.length === 0 ? about : `${about}; too large to be kept whole: ${cut.join(", ")}`,
+    ...(headers === undefined || headersSize > MOST_HEADERS ? {} : { headers }),
+  };
 }
 
 const NOTE_ATTEMPTS = 20;
