@@ -7,4 +7,4 @@ export * from "./logger.ts";
 export * from "./metrics.ts";
 export * from "./offline.ts";
 export * from "./stream-engines.ts";
-export { checkStreamTopics, createStreamTopics } from "./stream-topics.ts";
+export { checkStreamTopics, createStreamTopics, moveStreamGroup } from "./stream-topics.ts";

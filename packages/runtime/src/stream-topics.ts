@@ -22,6 +22,12 @@ export async function checkStreamTopics(config: Config, topics: readonly TopicPl
   return await checkTopics(accessOf(config), topics, settingsOf(config));
 }
 
+/** Puts a group, none of whose members may run, at the beginning or the end of a topic. */
+export async function moveStreamGroup(config: Config, group: string, topic: string, to: "beginning" | "end"): Promise<void> {
+  const { moveGroup } = await import("@rerate/message-bus/kafka");
+  await moveGroup(accessOf(config), { group, topic, to });
+}
+
 /** Throws a `ConfigError` that lists what is not as it must be. */
 export async function requireTopics(config: Config, topics: readonly TopicPlan[]): Promise<void> {
   const problems = await checkStreamTopics(config, topics);

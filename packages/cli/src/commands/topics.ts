@@ -1,9 +1,9 @@
 /**
  * `rerate topics`: Kafka's topics, created and checked as the services need them. Talks to the brokers of KAFKA_BROKERS.
  */
-import { checkStreamTopics, createStreamTopics, readConfig, type Config } from "@rerate/runtime";
+import { checkStreamTopics, createStreamTopics, moveStreamGroup, readConfig, type Config } from "@rerate/runtime";
 import { TOPIC_TABLE } from "@rerate/wire";
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import { examples, type Act } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
 import { table } from "../terminal.ts";
@@ -41,6 +41,23 @@ export function addTopicCommands(program: Command, act: Act): void {
               ),
         );
         return deviations.length === 0 ? undefined : EXIT.difference;
+      }),
+    );
+
+  topics
+    .command("move-group")
+    .description(
+      "put a service's consumers at the beginning or the end of a topic, after they stopped because they stood outside its log; stop the service first. From the beginning nothing is billed twice; at the end, what lies before is left out",
+    )
+    .argument("<group>", "the service's name, for example settlement")
+    .addArgument(new Argument("<topic>", "the topic's name").choices(TOPIC_TABLE.map(({ name }) => name)))
+    .addArgument(new Argument("<to>", "where to").choices(["beginning", "end"]))
+    .addHelpText("after", examples("topics move-group settlement usage.accepted beginning"))
+    .action(async (group: string, topic: string, to: "beginning" | "end", _options: object, command: Command) =>
+      act(command, async ({ terminal }) => {
+        await moveStreamGroup(streamConfig(), group, topic, to);
+        terminal.result({ group, topic, to }, () => [`${group} goes on at the ${to} of ${topic}.`]);
+        return undefined;
       }),
     );
 }

@@ -42,6 +42,8 @@ const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 3_000;
 /** How many heartbeats pass between two looks at the number of partitions. */
 const LOOK_EVERY = 60;
+/** Who stops does not wait longer for the group: it notices after the session timeout. */
+const LEAVE_MS = 5_000;
 /** The part of the rebalance timeout that handlers may use; the rest is left to join in. */
 const FOR_HANDLERS = 0.8;
 
@@ -55,6 +57,7 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
   let owned: readonly number[] = [];
   let stopping = false;
   let ended = false;
+  let joining = false;
   /** The delay after which the next commit is due; infinite when none is. */
   let commitDueMs = Infinity;
   let missingMs = 0;
@@ -87,7 +90,7 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
       await run();
       if (ended) return;
       while (lanes.handling()) await naps.nap(tempo.heartbeatMs);
-      await leave();
+      await Promise.race([leave(), createNaps(defer).nap(LEAVE_MS)]);
       end();
       await connection.close();
       resolve();
@@ -156,9 +159,14 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
   async function join(): Promise<Assignment> {
     await checkPartitionCounts();
     const memberId = member?.memberId ?? "";
-    const joined = await connection.joinGroup({ group, memberId, topics: names, owned, ...tempo });
-    member = { memberId: joined.memberId, generation: joined.generation };
-    return await connection.syncGroup(group, member, assignments(joined));
+    joining = true;
+    try {
+      const joined = await connection.joinGroup({ group, memberId, topics: names, owned, ...tempo });
+      member = { memberId: joined.memberId, generation: joined.generation };
+      return await connection.syncGroup(group, member, assignments(joined));
+    } finally {
+      joining = false;
+    }
   }
 
   function assignments({ members }: Joined): ReadonlyMap<string, Assignment> {
@@ -325,6 +333,10 @@ export function startGroupConsumer(options: GroupConsumerOptions): GroupConsumer
       naps.wake();
       reader.stop();
       lanes.pause();
+      // A join waits for all other members, which may take as long as their handlers.
+      defer(() => {
+        if (joining && !ended) connection.reset();
+      }, LEAVE_MS);
       await ending;
     }
     await done;

@@ -39,10 +39,10 @@ const sleep = (delayMs: number) => new Promise((resolve) => setTimeout(resolve, 
 
 /** Publishes numbers, one by one, until told to stop; an answer that never came is an outage, and the number comes again. */
 function publishSteadily(bus: Awaited<ReturnType<TestRoom["open"]>>) {
-  let running = true;
+  const running = new AbortController();
   let acknowledged = 0;
   const ended = (async () => {
-    while (running) {
+    while (!running.signal.aborted) {
       try {
         await bus.publish("orders", [message(acknowledged % 4, acknowledged)]);
         acknowledged += 1;
@@ -55,7 +55,7 @@ function publishSteadily(bus: Awaited<ReturnType<TestRoom["open"]>>) {
   return {
     acknowledged: () => acknowledged,
     async stop() {
-      running = false;
+      running.abort();
       await ended;
     },
   };
