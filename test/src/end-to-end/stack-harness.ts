@@ -6,7 +6,16 @@
  */
 import { createClient, type RerateClient } from "@rerate/client";
 import { alterStoredText, copyLog, type EventStore } from "@rerate/event-store";
-import { createLogger, elapsedMs, openCacheReadOnly, openStream, readConfig, type StreamEngines } from "@rerate/runtime";
+import type { TopicCodec } from "@rerate/message-bus";
+import {
+  createLogger,
+  elapsedMs,
+  openCacheReadOnly,
+  openStream,
+  readConfig,
+  type BusTopic,
+  type StreamEngines,
+} from "@rerate/runtime";
 import { busTopics } from "@rerate/process";
 import { openDatabase, type Database } from "@rerate/sqlite";
 import { startStack, type Stack, type StackEvent, type StackOptions } from "@rerate/stack";
@@ -69,14 +78,18 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
       },
     });
     try {
-      const engines = await openAsTest(stack, join(dataDirectory, "test"));
-      const watch = watchStack(engines, { partitions, readModelsAt: () => readModelsAt(services) });
+      const engines = await openAsTest(stack, join(dataDirectory, "test"), busTopics());
+      // Everything passes by this one: it would have no time to decode it.
+      const raw = busTopics().map((topic) => ({ ...topic, codec: BYTES }));
+      const watching = await openAsTest(stack, join(dataDirectory, "watch"), raw);
+      const watch = watchStack(watching, { partitions, readModelsAt: () => readModelsAt(services) });
       const seconds = ((elapsedMs() - started) / 1000).toFixed(1);
       const kafka = brokers === undefined ? "a real broker of its own" : `the brokers ${brokers}`;
       const log = eventStoreUrl === undefined ? "the durable gRPC front" : eventStoreUrl;
       say(`on Kafka (${kafka}) and EventStoreDB (${log}), ready after ${seconds} s`);
       const stop = async (): Promise<void> => {
         await watch.stop();
+        await watching.close();
         await engines.close();
         await stack.stop();
       };
@@ -146,16 +159,23 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
   };
 }
 
+const BYTES: TopicCodec = {
+  encode() {
+    throw new Error("this view of the topics sends nothing");
+  },
+  decode: (bytes) => bytes,
+};
+
 /** Where the first process of books keeps its caches. */
 const BOOKS = "books-1";
 
 /** A process of its own kind among the services: reads topics and the log, and writes nothing but its place in a group. */
-async function openAsTest(stack: Stack, dataDirectory: string): Promise<StreamEngines> {
+async function openAsTest(stack: Stack, dataDirectory: string, topics: readonly BusTopic[]): Promise<StreamEngines> {
   const config = readConfig("stream", { ...stack.environment, RERATE_DATA: dataDirectory, RERATE_INSTANCE: "test" });
   return await openStream({
     config,
     service: "test",
-    topics: busTopics(),
+    topics,
     topicTable: TOPIC_TABLE,
     log: createLogger("error"),
     onFailure: (error) => say(`the test's own view of the stream ended: ${String(error)}`),

@@ -1,6 +1,6 @@
 /**
- * When nothing moves any more in a ledger of many processes, seen from outside: by the log, the relays' checkpoints, the groups' lag
- * and the marks.
+ * When nothing moves any more in a ledger of many processes, seen from outside: by the log, the relays' checkpoints, the groups'
+ * offsets and the marks.
  *
  * The argument: if everything in the log has been published, everything published has been decided, and the log has not grown
  * meanwhile, then there is nothing left to do but deadlines. Marks say that those which were due have fired.
@@ -34,19 +34,43 @@ const RELAYS: readonly { readonly worker: string; readonly topics: readonly Pick
 ];
 /** Topics whose marks say that the deadlines of those who publish them have fired. */
 const MARKED = ["outcome.decided", "ledger.entries"];
+/** Everything that services and doors consume. */
+const CONSUMED = [
+  "usage.reported",
+  "signal.reported",
+  "usage.accepted",
+  "signal.accepted",
+  "wallet.requested",
+  "usage.recorded",
+  "contract.changed",
+  ...MARKED,
+];
 const LOOK_EVERY_MS = 100;
 const PAGE = 2_000;
 /** Longer than a worker without outputs waits between two looks at its deadlines. */
 const FIRES_WITHIN_MS = 1_500;
 const GIVE_UP_AFTER_MS = 400_000;
 
-export function watchStack(engines: StreamEngines, { partitions, readModelsAt }: WatchOptions): StackWatch {
+/** `engines` need codecs for nothing: bodies are not looked at. */
+export function watchStack(
+  engines: Pick<StreamEngines, "eventStore" | "bus" | "relayPositions">,
+  { partitions, readModelsAt }: WatchOptions,
+): StackWatch {
   const { eventStore, bus } = engines;
   /** Place of the last event of every partition of every kind of stream. */
   const last = new Map<string, string>();
   let end: string | undefined;
-  const marks = bus.consume({ group: `test-${randomUUID()}`, topics: MARKED, onChunk: async () => {} });
-  marks.done.catch(() => undefined);
+  /** Offset of the last message of every partition of every topic; what comes after it are marks. */
+  const lastMessage = new Map<string, number>();
+  const group = `watch-${randomUUID()}`;
+  const reader = bus.consume({
+    group,
+    topics: CONSUMED,
+    async onChunk({ topic, partition, messages }) {
+      lastMessage.set(`${topic}/${partition}`, messages.at(-1)?.offset ?? -1);
+    },
+  });
+  reader.done.catch(() => undefined);
 
   /** Reads the log to its end, which is the result. */
   async function readOn(): Promise<string | undefined> {
@@ -65,15 +89,28 @@ export function watchStack(engines: StreamEngines, { partitions, readModelsAt }:
     const before = await readOn();
     const unpublished = unpublishedPart();
     if (unpublished !== undefined) return unpublished;
-    for (const group of GROUPS) {
-      const lines = await bus.lag(group);
-      if (lines.length === 0) return `${group} has not joined yet`;
-      const behind = lines.find(({ lag }) => lag > 0);
-      if (behind !== undefined) return `${group} is ${behind.lag} behind in ${behind.topic}/${behind.partition}`;
+    for (const name of GROUPS) {
+      const behind = await undecidedPart(name);
+      if (behind !== undefined) return behind;
     }
     const folded = readModelsAt();
     if (before !== undefined && (folded === undefined || isAfter(before, folded))) return "the read models are behind the log";
     return (await readOn()) === before ? undefined : "the log grows";
+  }
+
+  /** Groups pass marks all the time: what counts is whether they have passed the last message. */
+  async function undecidedPart(name: string): Promise<string | undefined> {
+    const lags = new Map((await bus.lag(name)).map(({ topic, partition, lag }) => [`${topic}/${partition}`, lag]));
+    if (lags.size === 0) return `${name} has not joined yet`;
+    const lanes = bus.status().get(group) ?? [];
+    const seen = new Map(lanes.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
+    for (const { topic, partition, offset } of await bus.committed(name)) {
+      const place = `${topic}/${partition}`;
+      // The offset may be younger than the lag: then this is beyond the end, and the next look will tell.
+      if ((seen.get(place) ?? 0) < offset + (lags.get(place) ?? 0)) return `${place} has not been looked at to its end`;
+      if (offset <= (lastMessage.get(place) ?? -1)) return `${name} is behind in ${place}`;
+    }
+    return undefined;
   }
 
   function unpublishedPart(): string | undefined {
@@ -106,10 +143,10 @@ export function watchStack(engines: StreamEngines, { partitions, readModelsAt }:
   async function marksPass(time: string): Promise<void> {
     const since = elapsedMs();
     for (;;) {
-      const behind = MARKED.find((topic) => (marks.readUpTo(topic) ?? "") < time);
+      const behind = MARKED.find((topic) => (reader.readUpTo(topic) ?? "") < time);
       if (behind === undefined) return;
       if (elapsedMs() - since > GIVE_UP_AFTER_MS)
-        throw new Error(`the marks of ${behind} stand at ${marks.readUpTo(behind) ?? "nothing"} and do not pass ${time}`);
+        throw new Error(`the marks of ${behind} stand at ${reader.readUpTo(behind) ?? "nothing"} and do not pass ${time}`);
       await sleep(LOOK_EVERY_MS);
     }
   }
@@ -125,6 +162,6 @@ export function watchStack(engines: StreamEngines, { partitions, readModelsAt }:
         await sleep(FIRES_WITHIN_MS);
       }
     },
-    stop: () => marks.stop(),
+    stop: () => reader.stop(),
   };
 }

@@ -135,13 +135,24 @@ async function takenOver(brokers: string, instance: string): Promise<void> {
 }
 
 async function isWithout(brokers: string, instance: string): Promise<boolean> {
-  const kafka = new Kafka({ clientId: "chaos", brokers: brokers.split(","), logLevel: logLevel.NOTHING, retry: { retries: 0 } });
+  const { state, instances } = await membersOf(brokers, "settlement");
+  return state === "Stable" && instances.length > 0 && !instances.includes(instance);
+}
+
+/** The processes that a group consists of now. Rejects while the brokers are down. */
+export async function membersOf(
+  brokers: string,
+  group: string,
+): Promise<{ readonly state: string; readonly instances: readonly string[] }> {
+  const retry = { retries: 3, initialRetryTime: 100 };
+  const kafka = new Kafka({ clientId: "chaos", brokers: brokers.split(","), logLevel: logLevel.NOTHING, retry });
   const admin = kafka.admin();
   try {
     await admin.connect();
-    const group = (await admin.describeGroups(["settlement"])).groups[0];
-    const isAnother = ({ clientId }: { readonly clientId: string }): boolean => !clientId.includes(`-${instance}-`);
-    return group?.state === "Stable" && group.members.length > 0 && group.members.every(isAnother);
+    const { state = "Dead", members = [] } = (await admin.describeGroups([group])).groups[0] ?? {};
+    // A client's name is that of its service, then of its process, then what it is for.
+    const instances = members.map(({ clientId }) => clientId.replace(`rerate-${group}-`, "").replace(`-${group}`, ""));
+    return { state, instances: instances.toSorted() };
   } finally {
     await admin.disconnect();
   }

@@ -21,6 +21,8 @@ import { sumsOf, type LedgerState } from "./ledger-state.ts";
 
 export interface DisturbedOptions extends Omit<FeedOptions, "seed">, ChaosPlan {
   readonly processes?: Partial<Readonly<Record<ServiceName, number>>>;
+  /** Over so long a time the facts are spread. */
+  readonly sendForMs: number;
   readonly say: (text: string) => void;
   /** Instead of kills and freezes: what happens while facts are sent, and after that while deadlines fire. */
   readonly happening?: (stack: Stack, phase: "sending" | "firing") => Promise<void>;
@@ -138,11 +140,11 @@ function plus(a: ChaosCounts, b: ChaosCounts): ChaosCounts {
 
 const SLICE_EVERY_MS = 500;
 
-/** Sends every fact over HTTP and over Kafka, all of it shuffled, in slices until shortly before the trouble is over. */
+/** Sends every fact over HTTP and over Kafka, all of it shuffled, in slices. */
 async function telling(
   { stack }: StackLedger,
   { facts }: Feed,
-  { seed, kills, brokerKills, frontKills, everyMs, say }: DisturbedOptions,
+  { seed, sendForMs, say }: DisturbedOptions,
 ): Promise<{ finish(): Promise<void> }> {
   const producer = new Kafka({
     clientId: "producer",
@@ -162,7 +164,7 @@ async function telling(
     ...facts.costs.map((body): Fact => ({ kind: "cost", body })),
   ];
   const copies = seededRandom(`${seed} copies`).shuffle(emitters.flatMap((emitter) => all.map((fact) => ({ emitter, fact }))));
-  const slices = Math.max(1, Math.ceil(((kills + brokerKills + frontKills) * WHILE_SENDING * everyMs) / SLICE_EVERY_MS));
+  const slices = Math.max(1, Math.ceil(sendForMs / SLICE_EVERY_MS));
   const size = Math.ceil(copies.length / slices);
   const emitted = (async () => {
     for (let at = 0; at < copies.length; at += size) {

@@ -17,6 +17,7 @@ test(`${KILLS} kills of services, kills of broker and front, and zombies change 
     frontKills: 2,
     freezes: 2,
     everyMs: 2_000,
+    sendForMs: 25_000,
     accountsPerPlan: 2,
     requests: 30,
     say: (text) => void process.stderr.write(`[kills] ${text}\n`),

@@ -18,13 +18,16 @@ const { values } = parseArgs({
   },
 });
 
+const [kills, servers, everyMs] = [Number(values.kills), Number(values.servers), Number(values.every)];
 const report = await runDisturbed({
   seed: values.seed,
-  kills: Number(values.kills),
-  brokerKills: Number(values.servers),
-  frontKills: Number(values.servers),
+  kills,
+  brokerKills: servers,
+  frontKills: servers,
   freezes: Number(values.zombies),
-  everyMs: Number(values.every),
+  everyMs,
+  // As long as most of the kills take.
+  sendForMs: (kills + 2 * servers) * everyMs * 0.8,
   accountsPerPlan: Number(values.accounts),
   requests: Number(values.requests),
   say: (text) => void process.stderr.write(`${text}\n`),
