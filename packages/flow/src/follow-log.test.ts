@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type CheckpointStore, followLog } from "./follow-log.ts";
 import { add, surroundings, toyWorker } from "./toy-service.ts";
 
@@ -45,8 +45,10 @@ test("a follower sees every event in order, goes on after a failure and after a 
     },
   };
   const first = await followLog(options);
+  await vi.waitFor(() => expect(first.interrupted).toBe(true));
   await world.time.pass(10_000);
   await first.caughtUp();
+  await vi.waitFor(() => expect(first.interrupted).toBe(false));
   expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 1}`));
   await first.stop();
   await worker.submit([add("a", "more", 1)]);

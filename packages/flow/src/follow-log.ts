@@ -31,6 +31,8 @@ export interface FollowOptions {
 export interface Follower {
   /** The last event that was handled; undefined before the first. */
   readonly position: Position | undefined;
+  /** True from a failure until everything that is in the log has been handled again: what follows is behind by an unknown time. */
+  readonly interrupted: boolean;
   /** Resolves when everything that is in the log now has been handled. */
   caughtUp(): Promise<void>;
   stop(): Promise<void>;
@@ -46,6 +48,9 @@ export async function followLog(options: FollowOptions): Promise<Follower> {
   let subscription: Subscription | undefined;
   let stopped = false;
   let failures = 0;
+  let interrupted = false;
+  /** Failures ever; `failures` counts those in a row. */
+  let failed = 0;
   let waiters: (() => void)[] = [];
 
   async function handle(page: EventPage): Promise<void> {
@@ -84,7 +89,36 @@ export async function followLog(options: FollowOptions): Promise<Follower> {
     if (stopped) return;
     failures += 1;
     log.warn({ follower: name, err: error }, "following the log was interrupted; it goes on after a pause");
+    if (!interrupted) void recover();
+    interrupted = true;
+    failed += 1;
     defer(subscribe, Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS));
+  }
+
+  /** Ends the interruption once nothing in the log is ahead any more. */
+  async function recover(): Promise<void> {
+    for (;;) {
+      const failedBefore = failed;
+      try {
+        await caughtUp();
+        if (failed === failedBefore || stopped) break;
+      } catch (error) {
+        log.debug({ follower: name, err: error }, "the log's end is not known at the moment");
+        await new Promise<void>((resolve) => defer(resolve, LONGEST_PAUSE_MS));
+      }
+    }
+    interrupted = false;
+  }
+
+  async function caughtUp(): Promise<void> {
+    for (;;) {
+      if (stopped) return;
+      const next = Promise.withResolvers<void>();
+      waiters.push(next.resolve);
+      const ahead = await eventStore.readAll({ after: position, maxCount: 1, ...filter });
+      if (ahead.events.length === 0) return;
+      await next.promise;
+    }
   }
 
   subscribe();
@@ -92,16 +126,10 @@ export async function followLog(options: FollowOptions): Promise<Follower> {
     get position() {
       return position;
     },
-    async caughtUp() {
-      for (;;) {
-        if (stopped) return;
-        const next = Promise.withResolvers<void>();
-        waiters.push(next.resolve);
-        const ahead = await eventStore.readAll({ after: position, maxCount: 1, ...filter });
-        if (ahead.events.length === 0) return;
-        await next.promise;
-      }
+    get interrupted() {
+      return interrupted;
     },
+    caughtUp,
     async stop() {
       stopped = true;
       await subscription?.stop();

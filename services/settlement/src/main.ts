@@ -6,6 +6,7 @@ await runService("settlement", async (process) => {
   const worker = createSettlementService({
     ...(await process.surroundings("settlement", settlementTopics)),
     catalogue: process.views.catalogue,
+    catalogueLags: () => process.views.follower.interrupted,
     answers: process.answersTo("usage.accepted"),
   });
   return { plugins: [], workers: [{ ...worker, name: "settlement" }] };

@@ -1,7 +1,7 @@
 /**
  * Settlement as a service: wires the settlement decider into flow. Owns `account-…` streams; decides nothing itself.
  */
-import { createWorker, type ServiceSurroundings, type Worker } from "@rerate/flow";
+import { createWorker, Outage, type ServiceSurroundings, type Worker } from "@rerate/flow";
 import {
   decodeEvent,
   deliveryIdentity,
@@ -26,6 +26,8 @@ import { topicCodec } from "@rerate/wire";
 export interface SettlementOptions extends ServiceSurroundings {
   /** Kept current by whoever composes the service; read-only here. */
   readonly catalogue: Catalogue;
+  /** True while the catalogue lags by an unknown time: then nothing is decided, since newer rules may be in force. */
+  readonly catalogueLags?: () => boolean;
   readonly answers?: (message: SettlementMessage, answer: Answer, awaited: boolean) => void;
 }
 
@@ -33,7 +35,7 @@ export interface SettlementOptions extends ServiceSurroundings {
 export const settlementTopics = [usageRecordedTopic, ledgerEntriesTopic];
 
 export function createSettlementService(options: SettlementOptions): Worker<SettlementMessage> {
-  const { catalogue, answers, ...surroundings } = options;
+  const { catalogue, catalogueLags, answers, ...surroundings } = options;
   const context: SettlementContext = {
     timeline: (ns, account) => catalogue.timeline(ns, account),
     contractRevision: (ns, account) => catalogue.contract(ns, account)?.revision,
@@ -79,7 +81,10 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
       { topic: "usage.recorded", inputs: ["usage.accepted"] },
       { topic: "ledger.entries", inputs: ["usage.accepted", "outcome.decided"] },
     ],
-    context: () => context,
+    context() {
+      if (catalogueLags?.() === true) throw new Outage("the view of the catalogue lags: it cannot be read at the moment");
+      return context;
+    },
     answers(message, answer, awaited) {
       // What was parked for want of an account or a plan goes on as soon as the contract has changed.
       if (message.kind === "rules-changed") retryWaiting(message.ns, message.account);

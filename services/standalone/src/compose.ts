@@ -89,6 +89,7 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
     settlement: createSettlementService({
       ...surroundings("settlement"),
       catalogue: views.catalogue,
+      catalogueLags: () => views.follower.interrupted,
       answers: answersOf("usage.accepted"),
     }),
     "outcome-signal": createOutcomeSignalService({
