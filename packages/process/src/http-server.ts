@@ -15,6 +15,8 @@ export interface ServeOptions {
   readonly keys: KeyRing;
   readonly metrics: MetricsRegistry;
   readonly ready: () => readonly ReadyCheck[];
+  /** True for errors of an engine that is out of reach: the same request may work later. */
+  readonly isOutage?: (error: unknown) => boolean;
 }
 
 /** True while the server asks nobody for a key: on loopback, before any was created. Throws a `ConfigError` on other addresses. */
@@ -31,7 +33,7 @@ function withoutKeys(host: string): string {
   );
 }
 
-export function serve({ config, log, plugins, keys, metrics, ready }: ServeOptions): Promise<HttpServer> {
+export function serve({ config, log, plugins, keys, metrics, ready, isOutage }: ServeOptions): Promise<HttpServer> {
   return createServer({
     plugins,
     keys: isKeyless(config, keys) ? undefined : keys.lookup,
@@ -46,6 +48,6 @@ export function serve({ config, log, plugins, keys, metrics, ready }: ServeOptio
     metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
     onReply: ({ method, route, status }) =>
       metrics.count("rerate_http_replies_total", "Answered requests.", { method, route, status: String(status) }),
-    isOutage: (error) => error instanceof Outage,
+    isOutage: (error) => error instanceof Outage || isOutage?.(error) === true,
   });
 }

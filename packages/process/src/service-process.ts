@@ -102,7 +102,7 @@ export async function startService(options: ServiceOptions): Promise<{ readonly 
   }
   const ready = () => [...workers.map((worker) => workerCheck(worker)), ...(parts.checks?.() ?? [])];
   observeProcess(metrics, ready, config.dataDirectory);
-  const server = await serve({ config, log, plugins, keys: views.keys, metrics, ready });
+  const server = await serve({ config, log, plugins, keys: views.keys, metrics, ready, isOutage: engines.isOutage });
   lifecycle.add({ name: "http", stop: () => server.close() });
   const url = await server.listen();
   lifecycle.add(beat(options, engines, () => ready(), workers));

@@ -3,8 +3,9 @@
  * service is a process of its own. Reads hints and topics; decides nothing.
  */
 import type { ParkedRecord } from "@rerate/message-bus";
+import { fromMilliseconds } from "@rerate/money";
 import { sleep, systemClock, type StreamEngines } from "@rerate/runtime";
-import type { StatusRead } from "@rerate/wire";
+import { TOPIC_TABLE, type StatusRead } from "@rerate/wire";
 import { heardStatuses } from "./heartbeat.ts";
 import { VERSION } from "./http-server.ts";
 
@@ -22,6 +23,7 @@ export async function readStreamStatus(
   const services = heardStatuses(engines.statusTable, systemClock.nowMs());
   const lag: StatusRead["lag"] = [];
   for (const group of GROUPS) for (const line of await engines.bus.lag(group)) lag.push({ group, ...line });
+  const oldestMs = await oldestUnrecordedMs(engines, lag);
   const checks = NEEDED.map((name) => {
     const here = services.filter(({ service }) => service === name);
     const ok = here.some(({ ready }) => ready);
@@ -35,11 +37,29 @@ export async function readStreamStatus(
     checks,
     lag,
     services,
+    ...(oldestMs === undefined ? {} : { oldestUnrecordedAt: fromMilliseconds(oldestMs) }),
     checkpoints: [...engines.relayPositions(), ...own],
     parked: await engines.bus.parked.count(),
     quarantined: services.flatMap(({ quarantined }) => quarantined),
     startedAt,
   };
+}
+
+/** What can still be a fact that nobody has recorded. What is published from a log is recorded. */
+const FACT_TOPICS: readonly string[] = TOPIC_TABLE.flatMap(({ name, kind }) =>
+  kind === "reported" || kind === "accepted" ? [name] : [],
+);
+
+/** Since when the oldest fact waits, by the clock of who sent it. */
+async function oldestUnrecordedMs({ bus }: StreamEngines, lag: StatusRead["lag"]): Promise<number | undefined> {
+  const times: number[] = [];
+  for (const group of GROUPS) {
+    const topics = FACT_TOPICS.filter((topic) =>
+      lag.some((line) => line.group === group && line.topic === topic && line.lag > 0),
+    );
+    if (topics.length > 0) for (const { sinceMs } of await bus.waitingSince(group, topics)) times.push(sinceMs);
+  }
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 const LOOK_EVERY_MS = 200;

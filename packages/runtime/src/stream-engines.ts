@@ -48,6 +48,8 @@ export interface StreamEngines {
   placesOf(reader: string): PartitionCheckpoints;
   /** What every process last said about itself. */
   readonly statusTable: KafkaTable;
+  /** Whether an engine is out of reach and the same may work later. */
+  isOutage(error: unknown): boolean;
   close(): Promise<void>;
 }
 
@@ -58,7 +60,7 @@ const MOST_PROCESSES = 64;
 export async function openStream(options: StreamOptions): Promise<StreamEngines> {
   const { config, service, topics, log, onFailure } = options;
   await requireTopics(config, options.topicTable);
-  const [{ openEventStoreDb }, { openKafkaBus }] = await Promise.all([
+  const [{ openEventStoreDb }, { openKafkaBus, willPass }] = await Promise.all([
     import("@rerate/event-store/eventstoredb"),
     import("@rerate/message-bus/kafka"),
   ]);
@@ -109,6 +111,7 @@ export async function openStream(options: StreamOptions): Promise<StreamEngines>
         return { name: `relay of ${name}`, partition: Number(partition), position: Buffer.from(value).toString() };
       }),
     statusTable: await bus.openTable(STATUS),
+    isOutage: willPass,
     async close() {
       await bus.close();
       await eventStore.close();

@@ -23,15 +23,16 @@ test("the first message behind a group's offset says since when it waits; where 
   await send(1);
   await until(() => member.count() === 2);
   await member.consumer.stop();
-  expect(await bus.waitingSince("group")).toEqual([]);
-  expect(await bus.waitingSince("nobody")).toEqual([]);
+  expect(await bus.waitingSince("group", ["orders"])).toEqual([]);
+  expect(await bus.waitingSince("nobody", ["orders"])).toEqual([]);
 
   const before = Date.now();
   await send(1);
   const between = Date.now();
   await send(1);
-  const waiting = await bus.waitingSince("group");
+  const waiting = await bus.waitingSince("group", ["orders"]);
   expect(waiting).toEqual([{ topic: "orders", partition: 1, sinceMs: expect.any(Number) }]);
   expect(waiting[0]?.sinceMs).toBeGreaterThanOrEqual(before);
   expect(waiting[0]?.sinceMs).toBeLessThanOrEqual(between);
+  expect(await bus.waitingSince("group", ["payments"])).toEqual([]);
 });
