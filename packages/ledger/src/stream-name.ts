@@ -6,7 +6,9 @@
  */
 import { hash } from "node:crypto";
 
-export type Category = "account" | "outcome" | "wallet" | "contract" | "document" | "key" | "parked";
+/** What streams there are of. A store that other programs write to, too, has others beside them. */
+export const CATEGORIES = ["account", "outcome", "wallet", "contract", "document", "key", "parked"] as const;
+export type Category = (typeof CATEGORIES)[number];
 
 /** Escapes everything but letters, digits and `_` as `~XX` of its UTF-8 bytes. Injective; undone by `unescapePart`. */
 export function escapePart(part: string): string {

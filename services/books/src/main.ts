@@ -1,4 +1,5 @@
 /** Books as a process of its own: keeps read models in its cache file and serves every read. Writes no event. */
+import { CATEGORIES } from "@rerate/ledger";
 import { createProjector } from "@rerate/projections";
 import {
   decodeParked,
@@ -12,10 +13,13 @@ import {
 } from "@rerate/process";
 import { routes } from "./routes.ts";
 
+/** Other programs may keep streams in the same store. */
+const OURS = CATEGORIES.map((category) => `${category}-`);
+
 await runService("books", (process) => {
   const { engines, now } = process;
   const { eventStore, bus, cache } = engines;
-  const projector = createProjector({ eventStore, database: cache, recordedAt });
+  const projector = createProjector({ eventStore, database: cache, recordedAt, prefixes: OURS });
   const startedAt = now();
   const folded = () => {
     const { position } = projector.status();

@@ -20,12 +20,21 @@ export interface Load {
   readonly accounts: readonly string[];
   /** Makes so many events, `batch` to a body, and counts them as expected. */
   make(shape: Shape, events: number, batch: number): readonly string[];
+  /** Makes so many events, each a CloudEvent of its own. */
+  events(shape: Shape, count: number): readonly LoadEvent[];
   /** What an account owes by now, in atoms. */
   expected(account: string): bigint;
   readonly facts: number;
   readonly totalAtoms: bigint;
   /** Accounts of the newest events: once they are right, everything before them has been read. */
   readonly newest: readonly string[];
+}
+
+export interface LoadEvent {
+  readonly account: string;
+  /** When it occurred, as a canonical instant; of this load's events no other has the same. */
+  readonly time: string;
+  readonly text: string;
 }
 
 export type Shape = "many" | "hot";
@@ -39,7 +48,8 @@ export function createLoad(seed: number, accountCount: number, ids: "random" | "
   let facts = 0;
   let totalAtoms = 0n;
 
-  function eventText(account: string): string {
+  function makeEvent(shape: Shape): LoadEvent {
+    const account = shape === "hot" ? HOT_ACCOUNT : (many[pick()] ?? "");
     const input = 1 + Math.floor(random() * 4_000);
     const output = 1 + Math.floor(random() * 1_000);
     const atoms = BigInt(input) * PLAN.inputAtoms + BigInt(output) * PLAN.outputAtoms;
@@ -47,27 +57,27 @@ export function createLoad(seed: number, accountCount: number, ids: "random" | "
     totalAtoms += atoms;
     facts += 1;
     const id = ids === "ordered" ? `req-${String(facts).padStart(12, "0")}` : randomId(random);
-    const time = new Date().toISOString();
-    return `{"specversion":"1.0","type":"llm.completion","source":"bench","id":"${id}","subject":"${account}","time":"${time}","data":{"model":"gpt-4-turbo","provider":"openai","input_tokens":${input},"output_tokens":${output}}}`;
+    const time = `${new Date().toISOString().slice(0, -1)}${String(facts % 1_000_000).padStart(6, "0")}Z`;
+    const text = `{"specversion":"1.0","type":"llm.completion","source":"bench","id":"${id}","subject":"${account}","time":"${time}","data":{"model":"gpt-4-turbo","provider":"openai","input_tokens":${input},"output_tokens":${output}}}`;
+    return { account, time, text };
+  }
+
+  function makeEvents(shape: Shape, count: number): readonly LoadEvent[] {
+    const events = Array.from({ length: count }, () => makeEvent(shape));
+    newest = [...new Set(events.slice(-200).map(({ account }) => account))];
+    return events;
   }
 
   return {
     accounts: [...many, HOT_ACCOUNT],
-    make(shape, events, batch) {
+    make(shape, count, batch) {
+      const texts = makeEvents(shape, count).map(({ text }) => text);
+      if (batch === 1) return texts;
       const bodies: string[] = [];
-      const recent: string[] = [];
-      for (let made = 0; made < events;) {
-        const texts: string[] = [];
-        for (; texts.length < batch && made < events; made++) {
-          const account = shape === "hot" ? HOT_ACCOUNT : (many[pick()] ?? "");
-          texts.push(eventText(account));
-          if (events - made <= 200) recent.push(account);
-        }
-        bodies.push(batch === 1 ? (texts[0] ?? "") : `[${texts.join(",")}]`);
-      }
-      newest = [...new Set(recent)];
+      for (let from = 0; from < texts.length; from += batch) bodies.push(`[${texts.slice(from, from + batch).join(",")}]`);
       return bodies;
     },
+    events: makeEvents,
     expected: (account) => owed.get(account) ?? 0n,
     get facts() {
       return facts;
