@@ -24,6 +24,14 @@ export interface AccountBooks {
   /** By wallet: the entries sent to it, one list per message. */
   readonly sent: Map<string, (readonly Entry[])[]>;
   costAtoms: bigint;
+  /** When each identity was recorded. */
+  readonly recordedAt: Map<string, string>;
+  /** Closed periods: when each was due, and where it stands in the stream. */
+  readonly closes: { readonly dueAt: string; readonly revision: number }[];
+  /** Where the messages of `outcome.decided` were taken, by their number. */
+  readonly verdictsTaken: Map<number, number>;
+  /** An import held its deadlines at some time. */
+  imported: boolean;
   /** By unit: what accumulators charge, and what quality refunds have given back. */
   readonly charged: Map<string, bigint>;
   readonly refunded: Map<string, bigint>;
@@ -32,6 +40,12 @@ export interface AccountBooks {
 export interface OutcomeBooks {
   /** Timeouts that have fired, by outcome: the due time of the first. */
   readonly fired: Map<string, string>;
+  /** Requests so far, by outcome. */
+  readonly requests: Map<string, string[]>;
+  /** Verdicts that a timeout gave: when it was due, under which number it was published, and the requests it was about. */
+  readonly timeouts: { readonly dueAt: string; readonly number: number; readonly requests: readonly string[] }[];
+  /** Requests that came after their outcome's timeout had fired, with its due time. */
+  readonly lateRequests: Map<string, string>;
   /** Content hashes of signals that were recorded after their outcome's timeout had fired, with its due time. */
   readonly afterTimeout: Map<string, string>;
   readonly signals: Map<string, string>;
@@ -146,20 +160,37 @@ function newAccount(): AccountBooks {
     entries: [],
     sent: new Map(),
     costAtoms: 0n,
+    recordedAt: new Map(),
+    closes: [],
+    verdictsTaken: new Map(),
+    imported: false,
     charged: new Map(),
     refunded: new Map(),
   };
 }
 
 function newOutcome(): OutcomeBooks {
-  return { fired: new Map(), afterTimeout: new Map(), signals: new Map(), verdicts: new Map() };
+  return {
+    fired: new Map(),
+    requests: new Map(),
+    timeouts: [],
+    lateRequests: new Map(),
+    afterTimeout: new Map(),
+    signals: new Map(),
+    verdicts: new Map(),
+  };
 }
 
 function newWallet(): WalletBooks {
   return { applied: new Map(), lots: new Map(), unpaid: new Map(), commands: new Set() };
 }
 
-function foldAccount(books: AccountBooks, event: AccountEvent, { stream, revision }: StoredEvent, problems: string[]): void {
+function foldAccount(
+  books: AccountBooks,
+  event: AccountEvent,
+  { stream, revision, metadata }: StoredEvent,
+  problems: string[],
+): void {
   const where = `${stream}@${revision}`;
   switch (event.type) {
     case "UsageRecorded":
@@ -170,19 +201,27 @@ function foldAccount(books: AccountBooks, event: AccountEvent, { stream, revisio
       const identity = identityOf(event.data);
       if (books.recorded.has(identity)) problems.push(`${where}: ${identity} is recorded twice`);
       books.recorded.set(identity, event.data.contentHash);
+      books.recordedAt.set(identity, (JSON.parse(metadata) as { readonly at: string }).at);
       break;
     }
     case "VerdictApplied": {
       const { outcome, verdictRevision, verdict, score } = event.data;
       keepHighest(books.verdicts, identityOf(outcome), { revision: verdictRevision, verdict, score });
+      if (event.data.source !== undefined) books.verdictsTaken.set(event.data.source.number, revision);
       break;
     }
+    case "VerdictWaiting":
+      books.verdictsTaken.set(event.data.source.number, revision);
+      break;
+    case "PeriodClosed":
+      books.closes.push({ dueAt: event.data.dueAt, revision });
+      break;
+    case "ImportStarted":
+      books.imported = true;
+      break;
     case "RulesBound":
     case "RulesRefused":
-    case "VerdictWaiting":
     case "PeriodOpened":
-    case "PeriodClosed":
-    case "ImportStarted":
     case "ImportEnded":
     case "FactParked":
       break;
@@ -234,6 +273,16 @@ function addTo(sums: Map<string, bigint>, key: string, atoms: bigint): void {
 }
 
 function foldOutcome(books: OutcomeBooks, event: OutcomeEvent): void {
+  if (event.type === "OutcomeOpened" || event.type === "RequestAdded") {
+    const outcome = identityOf(event.data.outcome);
+    const dueAt = books.fired.get(outcome);
+    if (dueAt !== undefined) books.lateRequests.set(identityOf(event.data.usage), dueAt);
+    open(books.requests, outcome, () => []).push(identityOf(event.data.usage));
+  }
+  if (event.type === "TimeoutPassed" && event.data.decided !== undefined) {
+    const requests = [...(books.requests.get(identityOf(event.data.outcome)) ?? [])];
+    books.timeouts.push({ dueAt: event.data.dueAt, number: event.data.decided.number, requests });
+  }
   if (event.type === "TimeoutPassed" && !books.fired.has(identityOf(event.data.outcome)))
     books.fired.set(identityOf(event.data.outcome), event.data.dueAt);
   if (event.type === "SignalRecorded") {

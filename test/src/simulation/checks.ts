@@ -27,6 +27,8 @@ export async function checkAll(options: {
   /** When the bus first had a content, by account and hash. */
   readonly acceptedAt: ReadonlyMap<string, string>;
   readonly now: string;
+  /** No topic was lost: what one service's deadlines depend on of another came in time. */
+  readonly whole: boolean;
   /** Replays every decision (invariants 8 and 9); costs as much as the run itself. */
   readonly replay: boolean;
 }): Promise<Checked> {
@@ -45,6 +47,7 @@ export async function checkAll(options: {
       ...checkMoney(expected, recorded),
       ...checkVerdicts(expected, books, key),
       ...checkTimeouts(books, key, options.acceptedAt),
+      ...(options.whole ? checkMarks(books, key) : []),
     ];
     problems.push(...found.map((problem) => `${key}: ${problem}`));
   }
@@ -145,6 +148,29 @@ function checkTimeouts(books: Books, key: string, acceptedAt: ReadonlyMap<string
       ? []
       : [`a timeout of ${dueAt} fired before a signal that was accepted at ${at} was read`];
   });
+}
+
+/**
+ * What another service publishes before a time counts before a deadline of that time: requests before their outcome's timeout,
+ * and a timeout's verdict before the period that was due later is closed.
+ */
+function checkMarks(books: Books, key: string): string[] {
+  const account = books.accounts.get(key);
+  const outcomes = books.outcomes.get(key);
+  if (account === undefined || outcomes === undefined || account.imported) return [];
+  const wasRecordedBefore = (identity: string, at: string): boolean => (account.recordedAt.get(identity) ?? at) < at;
+  const problems: string[] = [];
+  for (const [request, dueAt] of outcomes.lateRequests)
+    if (wasRecordedBefore(request, dueAt)) problems.push(`a timeout of ${dueAt} fired before the request ${request} came`);
+  for (const { dueAt, number, requests } of outcomes.timeouts) {
+    const taken = account.verdictsTaken.get(number) ?? Infinity;
+    const wrong = account.closes.find(
+      (close) =>
+        dueAt < close.dueAt && close.revision < taken && requests.every((request) => wasRecordedBefore(request, close.dueAt)),
+    );
+    if (wrong !== undefined) problems.push(`the period due ${wrong.dueAt} was closed before the verdict of ${dueAt} came`);
+  }
+  return problems;
 }
 
 /** Invariant 6: every entry is applied once, in order; draws and what is unpaid add up; grants pay what they can. */

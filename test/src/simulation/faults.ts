@@ -22,6 +22,7 @@ export type Fault =
   | "bus-restart"
   | "checkpoint-rejects"
   | "topic-recreated"
+  | "topic-lost-in-outage"
   | "slow";
 
 export interface Faults {
@@ -54,6 +55,7 @@ const CHANCES: Readonly<Record<Fault, number>> = {
   "bus-restart": 0.006,
   "checkpoint-rejects": 0.05,
   "topic-recreated": 0.02,
+  "topic-lost-in-outage": 0.15,
   slow: 0.08,
 };
 

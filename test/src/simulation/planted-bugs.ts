@@ -5,7 +5,7 @@
  * Nothing in production code knows of them. A variant counts as found at a seed that fails with it and passes without.
  */
 import { NO_STREAM, type EventStore } from "@rerate/event-store";
-import type { WorkerCache } from "@rerate/flow";
+import { startRelay, type Defer, type WorkerCache } from "@rerate/flow";
 import type { Catalogue } from "@rerate/ledger";
 import type { ConsumeOptions, MessageBus } from "@rerate/message-bus";
 import type { CompiledItem, CompiledPlan, Measured } from "@rerate/pricing";
@@ -106,11 +106,49 @@ export const PLANTED: Readonly<Record<string, Makers>> = {
       }),
     bus: (bus, service) => (service === "outcome-signal" ? delaying(bus, "signal.accepted") : bus),
   },
+  "checkpoint-before-publish": {
+    ...SOUND,
+    relay: (options) => startRelay({ ...options, bus: acknowledgingAtOnce(options.bus) }),
+  },
+  "mark-before-publish": {
+    ...SOUND,
+    relay(options) {
+      const relay = startRelay({ ...options, bus: publishingLate(options.bus, options.defer) });
+      return { ...relay, mark: (topic, readUpTo, sources) => options.bus.mark(topic, readUpTo, sources) };
+    },
+  },
+  "mark-of-one-source-taken-for-all": {
+    ...SOUND,
+    bus: (bus, service) => ({
+      ...(service === "outcome-signal" ? delaying(bus, "signal.accepted") : bus),
+      mark: (topic, readUpTo) => bus.mark(topic, readUpTo),
+    }),
+  },
+  "nobody-sweeps": { ...SOUND, sweep: () => undefined },
+  "place-of-one-partition-taken-for-all": {
+    ...SOUND,
+    sweep: (options) => ({
+      ...options,
+      checkpointsOf(topic) {
+        const places = options.checkpointsOf(topic);
+        return { load: () => places.load(0), save: (_, position) => places.save(0, position) };
+      },
+    }),
+  },
   "projection-skips-a-batch": {
     ...SOUND,
     eventStore: (store, service) => (service === "books" ? skippingAfterRestart(store) : store),
   },
 };
+
+/** Bugs of what there is only on the stream: looked for there alone. */
+const ON_THE_STREAM: ReadonlySet<string> = new Set([
+  "checkpoint-before-publish",
+  "mark-before-publish",
+  "mark-of-one-source-taken-for-all",
+  "nobody-sweeps",
+  "place-of-one-partition-taken-for-all",
+]);
 
 export interface Found {
   readonly seed: number;
@@ -123,22 +161,29 @@ export interface Found {
 export async function findBug(name: string, from: number, most: number, sound: SoundRuns): Promise<Found | undefined> {
   const makers = PLANTED[name];
   if (makers === undefined) throw new RangeError(`no planted bug is named ${name}`);
+  const stream = ON_THE_STREAM.has(name);
   for (let seed = from; seed < from + most; seed++) {
-    if ((await sound(seed)).problems.length > 0) continue;
-    const [problem] = (await runSeed({ seed, makers, thorough: true })).problems;
+    if ((await sound(seed, stream)).problems.length > 0) continue;
+    const [problem] = (await runSeed({ seed, makers, ...optionsFor(stream) })).problems;
     if (problem !== undefined) return { seed, seeds: seed - from + 1, problem };
   }
   return undefined;
 }
 
-export type SoundRuns = (seed: number) => Promise<SeedResult>;
+export type SoundRuns = (seed: number, stream: boolean) => Promise<SeedResult>;
+
+/** What concerns the stream alone shows in the log: the read models and the replay would only cost time. */
+function optionsFor(stream: boolean): { readonly thorough: boolean; readonly stream?: boolean } {
+  return stream ? { thorough: false, stream } : { thorough: true };
+}
 
 /** The sound system's result at each seed, worked out once. */
 export function soundRuns(): SoundRuns {
-  const results = new Map<number, Promise<SeedResult>>();
-  return (seed) => {
-    const known = results.get(seed) ?? runSeed({ seed, thorough: true });
-    results.set(seed, known);
+  const results = new Map<string, Promise<SeedResult>>();
+  return (seed, stream) => {
+    const key = `${seed} ${stream}`;
+    const known = results.get(key) ?? runSeed({ seed, ...optionsFor(stream) });
+    results.set(key, known);
     return known;
   };
 }
@@ -188,6 +233,27 @@ function losing(bus: MessageBus, topic: string, every: number): MessageBus {
       return kept.length === 0 ? Promise.resolve() : options.onChunk({ ...chunk, messages: kept });
     },
   }));
+}
+
+/** Says that everything is published before it is. */
+function acknowledgingAtOnce(bus: MessageBus): MessageBus {
+  return {
+    ...bus,
+    async publish(topic, messages) {
+      bus.publish(topic, messages).catch(() => {});
+    },
+  };
+}
+
+/** A broker that takes its time. */
+function publishingLate(bus: MessageBus, defer: Defer): MessageBus {
+  return {
+    ...bus,
+    async publish(topic, messages) {
+      await new Promise<void>((resolve) => defer(resolve, 3_000));
+      await bus.publish(topic, messages);
+    },
+  };
 }
 
 /** A consumer that is behind: each chunk of the topic is turned away a few times first, as in an outage. */

@@ -63,6 +63,7 @@ export async function runSeed({
       database: system.database,
       acceptedAt: run.acceptedAt,
       now,
+      whole: mode !== "lossy-stream",
       replay: thorough,
     });
     return {
@@ -121,7 +122,10 @@ class Run {
       const next = stops[index + 1] ?? Infinity;
       const due = sends.findIndex(({ atMs }) => atMs >= Math.min(next, stop + 3_600_000));
       const burst = sends.splice(0, due < 0 ? sends.length : due);
+      const outage = faults.strikes("topic-lost-in-outage") ? system.beginOutage() : undefined;
+      if (outage !== undefined) tell(`${this.#now()} ${outage} is down, and what is published for it will be lost`);
       await this.#burst(burst);
+      system.endOutage();
     }
     faults.stop();
     system.killZombies();

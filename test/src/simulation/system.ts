@@ -92,6 +92,10 @@ export interface System {
   restartBus(): void;
   /** A relayed topic is lost with everything that nobody has read yet, and begins anew. Returns its name, if this run has such. */
   recreateTopic(): string | undefined;
+  /** One service is down from now on. Returns its name, if this run has topics that may be lost. */
+  beginOutage(): Service | undefined;
+  /** The topics are lost with what the service would have read, and it may start again. */
+  endOutage(): void;
   /** Starts what is not running. */
   revive(): void;
   /** How often the log has grown. */
@@ -147,6 +151,7 @@ export function createSystem(options: {
   let broker = scheduler.process("bus");
   let bus = openBus();
   const membersWanted = mode === "views" ? 1 : random.pick([2, 2, 3]);
+  let down: Service | undefined;
   startCatalog();
 
   function now(): string {
@@ -314,9 +319,22 @@ export function createSystem(options: {
       broker = scheduler.process("bus");
       bus = openBus();
     },
+    beginOutage() {
+      if (mode !== "lossy-stream") return undefined;
+      const service = random.pick(["settlement", "outcome-signal", "wallet"] as const);
+      down = service;
+      for (const member of members) if (member.service === service) end(member);
+      return service;
+    },
+    endOutage() {
+      if (down === undefined) return;
+      down = undefined;
+      for (const { topic } of relayed) ages.set(topic, (ages.get(topic) ?? 0) + 1);
+    },
     revive() {
       for (const member of members) if (member.hasEnded?.() === true) end(member);
       for (const service of SERVICES) {
+        if (service === down) continue;
         const missing = (service === "books" ? 1 : membersWanted) - members.filter((member) => member.service === service).length;
         for (let i = 0; i < missing; i++) start(service, faults.strikes("crash-without-cache") ? "nothing" : "cache");
       }
