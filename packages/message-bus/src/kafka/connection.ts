@@ -120,7 +120,9 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
       return await request();
     } catch (error) {
       const known = asKafkaError(error);
-      if (known.code === "CONNECTION" && before === resets) reset();
+      if (known.code === "CONNECTION") coordinators.clear();
+      // A socket that carries no answer may be dead without knowing; others are opened anew by themselves.
+      if (before === resets && causes(error).some(({ name }) => name === "KafkaJSRequestTimeoutError")) reset();
       throw known;
     }
   }
@@ -462,13 +464,19 @@ function clusterOf(kafka: Kafka): Cluster {
 function asKafkaError(error: unknown): KafkaError {
   if (error instanceof KafkaError) return error;
   let code: string | undefined;
-  for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {
+  for (const inner of causes(error)) {
     if ("type" in inner && typeof inner.type === "string") code = inner.type;
     else if (CONNECTION_ERRORS.has(inner.name)) code ??= "CONNECTION";
-    if (inner.cause === inner) break;
   }
   const message = error instanceof Error ? error.message : String(error);
   return new KafkaError(code ?? "UNEXPECTED", `Kafka: ${message}`, error);
+}
+
+/** An error and what caused it, outermost first. */
+function causes(error: unknown): readonly Error[] {
+  const found: Error[] = [];
+  for (let inner = error; inner instanceof Error && !found.includes(inner); inner = inner.cause) found.push(inner);
+  return found;
 }
 
 const CONNECTION_ERRORS = new Set([

@@ -5,7 +5,15 @@ import type { Chunk } from "../port.ts";
 import { openConnection } from "./connection.ts";
 import { createPublisher } from "./publisher.ts";
 import { DEFAULT_TEMPO } from "./tempo.ts";
-import { createRoom, type KafkaProvider, startKafka, testLog, type TestRoom, until } from "./testing/kafka-provider.ts";
+import {
+  createRoom,
+  type KafkaProvider,
+  startKafka,
+  TEST_TEMPO,
+  testLog,
+  type TestRoom,
+  until,
+} from "./testing/kafka-provider.ts";
 
 let kafka: KafkaProvider;
 let room: TestRoom;
@@ -235,4 +243,54 @@ test("a large publish keeps its order across many batches, and one message too l
   const first = bodies(chunks.filter(({ partition }) => partition === 0)).map((body) => Number(String(body).split(" ")[0]));
   expect(first).toEqual(Array.from({ length: 100 }, (_, n) => n));
   expect(bodies(chunks.filter(({ partition }) => partition === 1))).toEqual(["good", "late"]);
+});
+
+test("a handler that outlasts the rebalance timeout loses its partition, and what it does late moves no offset", async () => {
+  const [one, two] = [
+    await room.open({ instance: "1", tempo: { ...TEST_TEMPO, rebalanceTimeoutMs: 1_500 } }),
+    await room.open({ instance: "2" }),
+  ];
+  let finish = () => {};
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const slow = watch(one, "group", { before: () => finished });
+  await until(() => slow.owned.size === 4);
+  await one.publish(
+    "orders",
+    [0, 1, 2, 3].map((shard) => message(shard, shard)),
+  );
+  const other = watch(two, "group");
+  await until(() => other.owned.size === 2 && slow.owned.size === 2);
+  await other.reached(2);
+  const lost = [0, 1, 2, 3].filter((partition) => !slow.owned.has(partition));
+  expect(new Set(other.chunks.map(({ partition }) => partition))).toEqual(new Set(lost));
+  finish();
+  // What is still its own comes again, as its handlers were given up on.
+  await until(() => new Set(bodies(slow.chunks)).size === 4);
+  await two.publish("orders", [message(lost[0] ?? 0, "later")]);
+  await other.reached(3);
+  await until(async () => (await two.lag("group")).every(({ lag }) => lag === 0));
+  await Promise.all([slow.consumer.stop(), other.consumer.stop()]);
+});
+
+test("a partition that has messages and makes no progress is named in the log and in the status", async () => {
+  const warnings: object[] = [];
+  const log = { ...testLog, warn: (fields: object) => void warnings.push(fields) };
+  const bus = await room.open({ log, tempo: { ...TEST_TEMPO, stuckAfterMs: 300 } });
+  const { consumer, owned } = watch(bus, "group", {
+    before: async () => {
+      throw new Error("the store is away");
+    },
+  });
+  await until(() => owned.size === 4);
+  await bus.publish("orders", [message(2, "waits")]);
+  await until(() => warnings.some((fields) => "stuckMs" in fields));
+  expect(warnings.find((fields) => "stuckMs" in fields)).toMatchObject({ topic: "orders", partition: 2, position: 0, end: 1 });
+  const stuck = bus
+    .status()
+    .get("group")
+    ?.filter(({ stuckMs }) => stuckMs > 0);
+  expect(stuck?.map(({ partition }) => partition)).toEqual([2]);
+  await consumer.stop();
 });

@@ -62,11 +62,15 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
   /** Follows one assignment until the next: finds the leaders, fetches from each, finds them anew when that fails. */
   async function follow(mine: number): Promise<void> {
     for (let attempt = 0; isCurrent(mine);) {
+      // When one broker fails all are left: what another one still answers counts no more, and is fetched again.
+      let isOver = false;
+      const goesOn = () => !isOver && isCurrent(mine);
       try {
         const nodes = await leaders();
-        if (!isCurrent(mine)) return;
-        await Promise.all([...nodes].map(([node, own]) => fetchFrom(node, own, mine, () => (attempt = 0))));
+        if (!goesOn()) return;
+        await Promise.all([...nodes].map(([node, own]) => fetchFrom(node, own, goesOn, () => (attempt = 0))));
       } catch (error) {
+        isOver = true;
         if (!isCurrent(mine)) return;
         const pauseMs = backOff(attempt, FIRST_RETRY_MS, LONGEST_RETRY_MS);
         attempt += 1;
@@ -104,9 +108,9 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
     return entries.filter((entry) => entry.topic === topic).map(({ partition }) => partition);
   }
 
-  async function fetchFrom(node: string, own: readonly Entry[], mine: number, succeeded: () => void): Promise<void> {
+  async function fetchFrom(node: string, own: readonly Entry[], goesOn: () => boolean, succeeded: () => void): Promise<void> {
     let empty = 0;
-    for (let turn = 0; isCurrent(mine); turn++) {
+    for (let turn = 0; goesOn(); turn++) {
       const wanted = own.filter(({ topic, partition }) => options.wants(topic, partition));
       if (wanted.length === 0) {
         await naps.nap(tempo.fetchWaitMs);
@@ -114,9 +118,9 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
       }
       const maxWaitMs = wanted.length === own.length ? tempo.fetchWaitMs : backOff(empty, SHORT_WAIT_MS, tempo.fetchWaitMs);
       const fetched = await fetch(node, rotate(wanted, turn), maxWaitMs);
-      if (!isCurrent(mine)) return;
+      if (!goesOn()) return;
       succeeded();
-      const count = await take(fetched, wanted, mine);
+      const count = await take(fetched, wanted, goesOn);
       empty = count === 0 ? empty + 1 : 0;
     }
   }
@@ -143,7 +147,7 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
   }
 
   /** Hands on what came; the number of partitions that had something. */
-  async function take(fetched: readonly FetchedPartition[], wanted: readonly Entry[], mine: number): Promise<number> {
+  async function take(fetched: readonly FetchedPartition[], wanted: readonly Entry[], goesOn: () => boolean): Promise<number> {
     let count = 0;
     let failed: KafkaError | undefined;
     for (const { topic, partition, error, highWatermark, aborted, records } of fetched) {
@@ -152,14 +156,14 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
       const code = codeOfNumber(error);
       if (code === "OFFSET_OUT_OF_RANGE") {
         options.onOutOfRange({ topic, partition, offset: entry.offset });
-        if (!isCurrent(mine)) return count;
+        if (!goesOn()) return count;
       }
       if (code !== undefined) {
         failed ??= new KafkaError(code, `reading partition ${partition} of ${topic} failed: ${code}`);
         continue;
       }
       const set = await decodeRecordSet(records, entry.offset, aborted, tempo.maxBatchBytes);
-      if (!isCurrent(mine)) return count;
+      if (!goesOn()) return count;
       if (set.next > entry.offset) count += 1;
       entry.offset = set.next;
       options.onRecords(topic, partition, set, highWatermark);

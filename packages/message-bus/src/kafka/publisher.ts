@@ -159,7 +159,8 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
     const failed = (error: unknown) => failures.push(error instanceof Error ? error : new Error(String(error)));
     try {
       const nodes = await leaders(topic, [...encoded.keys()]);
-      await Promise.all(
+      // All are waited for: what one broker takes late must not be sent again meanwhile.
+      const sent = await Promise.allSettled(
         [...nodes].map(async ([node, partitions]) => {
           const own = partitions.flatMap((partition) => {
             const batch = encoded.get(partition);
@@ -183,6 +184,7 @@ export function createPublisher({ connection, tempo, defer, nowMs }: PublisherOp
           }
         }),
       );
+      for (const one of sent) if (one.status === "rejected") throw one.reason;
     } catch (error) {
       stale.add(topic);
       failed(error);
