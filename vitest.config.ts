@@ -2,6 +2,9 @@ import { defineConfig } from "vitest/config";
 
 // "fast" is pure and in-memory; "it" needs real processes, files or a browser; "stack" runs
 // end-to-end tests on Kafka and EventStoreDB, with every service as a process of its own.
+const STACK = { env: { RERATE_TEST_ON: "stack" }, testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false };
+const LONG = ["azure", "mooncake"].map((trace) => `test/src/end-to-end/${trace}-conversation.it.test.ts`);
+
 export default defineConfig({
   test: {
     projects: [
@@ -27,13 +30,12 @@ export default defineConfig({
         test: {
           name: "stack",
           include: ["test/src/end-to-end/*.it.test.ts", "test/src/stream/**/*.it.test.ts"],
-          exclude: ["**/node_modules/**"],
-          env: { RERATE_TEST_ON: "stack" },
-          testTimeout: 600_000,
-          hookTimeout: 600_000,
-          fileParallelism: false,
+          // These take too long for every change: `--project stack-long` runs them.
+          exclude: ["**/node_modules/**", ...LONG],
+          ...STACK,
         },
       },
+      { test: { name: "stack-long", include: LONG, exclude: ["**/node_modules/**"], ...STACK } },
     ],
   },
 });
