@@ -64,8 +64,8 @@ export const PANELS: readonly Panel[] = [
   lines("Processor", "Of one core.", "percentunit", [
     ["rate(rerate_process_cpu_seconds_total[5m])", "{{process}} · {{instance}}"],
   ]),
-  lines("Event loop", "How long the slowest hundredth of turns take.", "s", [
-    ["rerate_nodejs_eventloop_lag_p99_seconds", "{{process}} · {{instance}}"],
+  lines("Event loop", "Share of the time that it is busy: near 1 the process is at its limit.", "percentunit", [
+    ["rerate_nodejs_eventloop_utilization", "{{process}} · {{instance}}"],
   ]),
   lines("Memory", "Of each process, and what of it are cached streams.", "bytes", [
     ["rerate_process_resident_memory_bytes", "{{process}} · {{instance}}"],

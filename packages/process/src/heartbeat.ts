@@ -13,7 +13,6 @@ export const GONE_AFTER_MS = 3 * HEARTBEAT_MS + 5_000;
 
 /** A table of the bus, as far as heartbeats need it. */
 export interface StatusTable {
-  put(key: string, value: Uint8Array | null): Promise<void>;
   entries(): Iterable<readonly [string, Uint8Array]>;
 }
 
@@ -33,8 +32,11 @@ export function statusOf(
   };
 }
 
-export async function sayStatus(table: StatusTable, status: ServiceStatus): Promise<void> {
-  await table.put(`${status.service}/${status.instance}`, Buffer.from(JSON.stringify(status)));
+export async function sayStatus(
+  { sayStatus: say }: { readonly sayStatus: (key: string, status: Uint8Array) => Promise<void> },
+  status: ServiceStatus,
+): Promise<void> {
+  await say(`${status.service}/${status.instance}`, Buffer.from(JSON.stringify(status)));
 }
 
 /** Every process that has said something lately, in the order of service and instance. */

@@ -200,7 +200,7 @@ function workerCheck(worker: ServiceWorker): ReadyCheck {
 /** Says every few seconds how this process is, and takes its word back when it stops. */
 function beat(
   { service, config, log }: ServiceOptions,
-  { statusTable }: StreamEngines,
+  engines: StreamEngines,
   ready: () => readonly ReadyCheck[],
   workers: readonly ServiceWorker[],
 ): { readonly name: string; stop(): Promise<void> } {
@@ -210,7 +210,7 @@ function beat(
     if (stopped) return;
     try {
       const at = systemClock.now();
-      await sayStatus(statusTable, statusOf({ service, instance: config.instance, startedAt, at }, ready(), workers));
+      await sayStatus(engines, statusOf({ service, instance: config.instance, startedAt, at }, ready(), workers));
     } catch (error) {
       log.warn({ err: error }, "the status of this process could not be published; it is tried again");
     }
@@ -221,7 +221,7 @@ function beat(
     name: "status",
     async stop() {
       stopped = true;
-      await statusTable.put(`${service}/${config.instance}`, null);
+      await engines.sayStatus(`${service}/${config.instance}`, null);
     },
   };
 }

@@ -9,7 +9,7 @@ import { readStreamStatus } from "./stream-status.ts";
 /** Engines as far as the status reads them: one group lags on two topics. */
 function engines(asked: string[]): StreamEngines {
   const fakes = {
-    statusTable: { entries: () => [].values() },
+    statusTable: async () => ({ entries: () => [].values() }),
     relayPositions: () => [],
     bus: {
       lag: async (group: string) =>

@@ -20,7 +20,7 @@ export async function readStreamStatus(
   startedAt: string,
   own: NonNullable<StatusRead["checkpoints"]>,
 ): Promise<StatusRead> {
-  const services = heardStatuses(engines.statusTable, systemClock.nowMs());
+  const services = heardStatuses(await engines.statusTable(), systemClock.nowMs());
   const lag: StatusRead["lag"] = [];
   for (const group of GROUPS) for (const line of await engines.bus.lag(group)) lag.push({ group, ...line });
   const oldestMs = await oldestUnrecordedMs(engines, lag);

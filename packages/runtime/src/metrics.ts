@@ -22,9 +22,26 @@ export interface LabelledValue {
   readonly value: number;
 }
 
+const PREFIX = "rerate_";
+/** The delays of the event loop are sampled by a timer every 10 ms, which would be most of what an idle process does: left out. */
+const NEVER_MS = 2 ** 31 - 1;
+const LOOP_DELAYS = ["min", "max", "mean", "stddev", "p50", "p90", "p99"];
+
 export function createMetrics(): MetricsRegistry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: "rerate_" });
+  collectDefaultMetrics({ register: registry, prefix: PREFIX, eventLoopMonitoringPrecision: NEVER_MS });
+  for (const name of LOOP_DELAYS) registry.removeSingleMetric(`${PREFIX}nodejs_eventloop_lag_${name}_seconds`);
+  let loop = performance.eventLoopUtilization();
+  const busy: Gauge = new Gauge({
+    name: `${PREFIX}nodejs_eventloop_utilization`,
+    help: "Share of the time since it was last asked for that the event loop was busy.",
+    registers: [registry],
+    collect() {
+      const now = performance.eventLoopUtilization();
+      busy.set(performance.eventLoopUtilization(now, loop).utilization);
+      loop = now;
+    },
+  });
   const counters = new Map<string, Counter>();
   const gauges = new Map<string, Gauge>();
 

@@ -46,8 +46,10 @@ export interface StreamEngines {
   relayPositions(): readonly { readonly name: string; readonly partition: number; readonly position: string }[];
   /** Where a reader of the log in this process has got to. */
   placesOf(reader: string): PartitionCheckpoints;
-  /** What every process last said about itself. */
-  readonly statusTable: KafkaTable;
+  /** Says how this process is, under a key of its own; null takes it back. */
+  sayStatus(key: string, status: Uint8Array | null): Promise<void>;
+  /** What every process last said about itself. Read from the first call on: most processes never want to know. */
+  statusTable(): Promise<KafkaTable>;
   /** Whether an engine is out of reach and the same may work later. */
   isOutage(error: unknown): boolean;
   close(): Promise<void>;
@@ -110,7 +112,8 @@ export async function openStream(options: StreamOptions): Promise<StreamEngines>
         const [name = "", partition = ""] = key.split("/");
         return { name: `relay of ${name}`, partition: Number(partition), position: Buffer.from(value).toString() };
       }),
-    statusTable: await bus.openTable(STATUS),
+    sayStatus: (key, status) => bus.put(STATUS, key, status),
+    statusTable: () => bus.openTable(STATUS),
     isOutage: willPass,
     async close() {
       await bus.close();

@@ -17,7 +17,7 @@ import type { Defer } from "./nap.ts";
 import { createPublisher, type PlacedRecord } from "./publisher.ts";
 import { WAIT_HEADER } from "./received-message.ts";
 import { scanTopic } from "./scan.ts";
-import { type KafkaTable, openTable } from "./table.ts";
+import { type KafkaTable, openTable, putInto } from "./table.ts";
 import { DEFAULT_TEMPO, type Tempo } from "./tempo.ts";
 import { type Waiting, waitingSince } from "./waiting-since.ts";
 
@@ -56,6 +56,8 @@ export interface KafkaBusOptions {
 export interface KafkaBus extends MessageBus {
   /** Opens a compacted topic as a table; the same topic gives the same table. */
   openTable(topic: string): Promise<KafkaTable>;
+  /** Puts a value into a compacted topic that need not be read here; null removes the key. Resolves when that is durable. */
+  put(topic: string, key: string, value: Uint8Array | null): Promise<void>;
   /** Since when (milliseconds since 1970, by the producer's clock) messages of some topics wait for a group, by partition. */
   waitingSince(group: string, topics: readonly string[]): Promise<readonly Waiting[]>;
   /**
@@ -212,6 +214,10 @@ export async function openKafkaBus(options: KafkaBusOptions): Promise<KafkaBus> 
     },
     parked: createKafkaParked({ codec: options.parked.codec, table: () => tableOf(options.parked.name), log }),
     openTable: tableOf,
+    async put(topic, key, value) {
+      assertOpen();
+      await putInto(publisher, prefix + topic, new Map([[key, value]]));
+    },
     status: () => new Map([...consumers].map(([consumer, group]) => [group, consumer.status()])),
     async close() {
       if (closed) return;

@@ -19,6 +19,16 @@ export interface KafkaTable {
 /** Everything of one key goes to one partition, so tables may have several; ours have one. */
 const PARTITION = 0;
 
+/** Puts values into a compacted topic, whoever reads it; the offset of each. Null removes the key. */
+export function putInto(
+  publisher: Publisher,
+  topic: string,
+  values: ReadonlyMap<string, Uint8Array | null>,
+): Promise<readonly number[]> {
+  const records = [...values].map(([key, value]) => ({ partition: PARTITION, record: { key: Buffer.from(key), value } }));
+  return publisher.publish(topic, records);
+}
+
 /** Resolves when everything that was in the topic at the start has been read. */
 export function openTable(topic: string, broadcast: Broadcast, publisher: Publisher): Promise<KafkaTable> {
   const values = new Map<string, Uint8Array>();
@@ -45,8 +55,7 @@ export function openTable(topic: string, broadcast: Broadcast, publisher: Publis
   }
 
   async function putAll(changed: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
-    const records = [...changed].map(([key, value]) => ({ partition: PARTITION, record: { key: Buffer.from(key), value } }));
-    const offsets = await publisher.publish(topic, records);
+    const offsets = await putInto(publisher, topic, changed);
     [...changed].forEach(([key, value], index) => {
       const offset = offsets[index] ?? 0;
       if ((ahead.get(key) ?? -1) > offset) return;
