@@ -6,7 +6,13 @@ export { type CheckpointStore, type Follower, type FollowOptions, followLog } fr
 export type { Checkpoint, IdentityIndex } from "./identity-index.ts";
 export { parkedId, QUARANTINED } from "./parking.ts";
 export type { Quarantined } from "./quarantine.ts";
-export { createMemoryCheckpoints, createSqliteCheckpoints, isAfter, type PartitionCheckpoints } from "./partition-checkpoints.ts";
+export {
+  createMemoryCheckpoints,
+  createSqliteCheckpoints,
+  earliest,
+  isAfter,
+  type PartitionCheckpoints,
+} from "./partition-checkpoints.ts";
 export { type Relay, type RelayOptions, startRelay } from "./relay.ts";
 export type { ParkedFilter, RetryResult } from "./retries.ts";
 export type { SweepOptions } from "./sweep.ts";

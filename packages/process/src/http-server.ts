@@ -42,7 +42,7 @@ export function serve({ config, log, plugins, keys, metrics, ready, isOutage }: 
     // None given is not the same as an empty list: on other addresses than loopback there is no Host check then.
     ...(config.allowedHosts.length === 0 ? {} : { allowedHosts: config.allowedHosts }),
     bodyLimitBytes: config.bodyLimit,
-    logger: log.child({ service: "http" }, { level: "warn" }),
+    logger: log.child({ service: "http" }, { level: log.level === "silent" ? "silent" : "warn" }),
     info: { title: "Rerate", version: VERSION, description: "An event-sourced billing ledger for AI products." },
     ready,
     metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),

@@ -14,6 +14,7 @@ import { defer, systemClock } from "./clock.ts";
 import { ConfigError, type Config } from "./config.ts";
 import { cachePath, SNAPSHOT_FORMAT } from "./engines.ts";
 import type { Logger } from "./logger.ts";
+import { createRelayCheckpoints, relayPlaces } from "./relay-places.ts";
 import { requireTopics, securityOf } from "./stream-topics.ts";
 
 /** A topic with what its kind means for the bus. */
@@ -99,19 +100,13 @@ export async function openStream(options: StreamOptions): Promise<StreamEngines>
     bus,
     cache,
     cacheFor: (worker) => createSqliteCache(cache, worker, SNAPSHOT_FORMAT),
-    placesOf: (reader) => createSqliteCheckpoints(cache, reader),
-    relayCheckpoints: (worker) => ({
-      async load(partition) {
-        const value = places.get(`${worker}/${partition}`);
-        return value === undefined ? undefined : Buffer.from(value).toString();
-      },
-      save: (partition, position) => places.put(`${worker}/${partition}`, Buffer.from(position)),
-    }),
+    // Places count for the streams of a partition, and another number of partitions deals the streams out anew.
+    placesOf: (reader) => createSqliteCheckpoints(cache, `${reader} of ${config.partitions}`),
+    relayCheckpoints: (worker) => createRelayCheckpoints(places, worker, config.partitions),
     relayPositions: () =>
-      [...places.entries()].map(([key, value]) => {
-        const [name = "", partition = ""] = key.split("/");
-        return { name: `relay of ${name}`, partition: Number(partition), position: Buffer.from(value).toString() };
-      }),
+      relayPlaces(places)
+        .filter(({ count }) => count === config.partitions)
+        .map(({ relay, partition, position }) => ({ name: `relay of ${relay}`, partition, position })),
     sayStatus: (key, status) => bus.put(STATUS, key, status),
     statusTable: () => bus.openTable(STATUS),
     isOutage: willPass,
