@@ -420,7 +420,8 @@ function createKafka({ brokers, clientId, log, requestTimeoutMs, tls, sasl }: Co
     connectionTimeout: 3_000,
     ...(tls === true ? { ssl: true } : {}),
     ...(sasl === undefined ? {} : { sasl: { ...sasl } }),
-    retry: { retries: 1, initialRetryTime: 50, maxRetryTime: 200 },
+    // Each attempt to connect takes the next of the brokers; whoever asked tries again after that.
+    retry: { retries: Math.max(1, brokers.length), initialRetryTime: 50, maxRetryTime: 200 },
     // Whoever asked hears of every error and says so once; here it is a detail.
     logLevel: kafkajs.logLevel.WARN,
     logCreator: () => (entry) => log.debug({ kafka: entry.namespace, broker: entry.log["broker"] }, entry.log.message),
@@ -468,8 +469,18 @@ function asKafkaError(error: unknown): KafkaError {
     if ("type" in inner && typeof inner.type === "string") code = inner.type;
     else if (CONNECTION_ERRORS.has(inner.name)) code ??= "CONNECTION";
   }
-  const message = error instanceof Error ? error.message : String(error);
-  return new KafkaError(code ?? "UNEXPECTED", `Kafka: ${message}`, error);
+  return new KafkaError(code ?? "UNEXPECTED", `Kafka: ${messageOf(error)}`, error);
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // What creating topics throws: one error for each that was refused.
+  const parts: readonly unknown[] = "errors" in error && Array.isArray(error.errors) ? error.errors : [];
+  return [error.message, ...parts.map((part) => (part instanceof Error ? topicError(part) : String(part)))].join(": ");
+}
+
+function topicError(error: Error): string {
+  return "topic" in error ? `${String(error.topic)}: ${error.message}` : error.message;
 }
 
 /** An error and what caused it, outermost first. */
