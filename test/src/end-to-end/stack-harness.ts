@@ -37,6 +37,7 @@ export interface StackLedger {
 }
 
 export interface StackLedgerOptions extends Pick<StackOptions, "processes" | "environment"> {
+  /** Looked at again at every restart. */
   readonly partitions?: number;
   /** Told of every process that starts and ends. */
   readonly onEvent?: (event: StackEvent) => void;
@@ -55,7 +56,7 @@ interface Running {
 
 /** Leaves no process behind when it rejects. */
 export async function startStackLedger(options: StackLedgerOptions = {}): Promise<StackLedger> {
-  const { partitions = PARTITIONS } = options;
+  const partitions = (): number => options.partitions ?? PARTITIONS;
   const dataDirectory = mkdtempSync(join(tmpdir(), "rerate-stack-"));
   const services = join(dataDirectory, "services");
   const brokers = process.env["KAFKA_BROKERS"];
@@ -66,7 +67,7 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
     const started = elapsedMs();
     const stack = await startStack({
       dataDirectory,
-      partitions,
+      partitions: partitions(),
       brokers,
       eventStoreUrl,
       environment: { RERATE_LOG_LEVEL: "info", ...options.environment },
@@ -82,7 +83,7 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
       // Everything passes by this one: it would have no time to decode it.
       const raw = busTopics().map((topic) => ({ ...topic, codec: BYTES }));
       const watching = await openAsTest(stack, join(dataDirectory, "watch"), raw);
-      const watch = watchStack(watching, { partitions, readModelsAt: () => readModelsAt(services) });
+      const watch = watchStack(watching, { partitions: partitions(), readModelsAt: () => readModelsAt(services) });
       const seconds = ((elapsedMs() - started) / 1000).toFixed(1);
       const kafka = brokers === undefined ? "a real broker of its own" : `the brokers ${brokers}`;
       const log = eventStoreUrl === undefined ? "the durable gRPC front" : eventStoreUrl;
@@ -149,7 +150,9 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
   return {
     ledger,
     dataDirectory,
-    partitions,
+    get partitions() {
+      return partitions();
+    },
     get stack() {
       return now().stack;
     },

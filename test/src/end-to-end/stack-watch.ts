@@ -49,7 +49,7 @@ const LOOK_EVERY_MS = 100;
 const PAGE = 2_000;
 /** Longer than a worker without outputs waits between two looks at its deadlines. */
 const FIRES_WITHIN_MS = 1_500;
-const GIVE_UP_AFTER_MS = 400_000;
+const GIVE_UP_AFTER_MS = 180_000;
 
 /** `engines` need codecs for nothing: bodies are not looked at. */
 export function watchStack(
@@ -94,8 +94,9 @@ export function watchStack(
       if (behind !== undefined) return behind;
     }
     const folded = readModelsAt();
-    if (before !== undefined && (folded === undefined || isAfter(before, folded))) return "the read models are behind the log";
-    return (await readOn()) === before ? undefined : "the log grows";
+    if (before !== undefined && (folded === undefined || isAfter(before, folded)))
+      return `the read models stand at ${folded ?? "the beginning"}`;
+    return (await readOn()) === before ? undefined : `the log grows beyond ${before ?? "its beginning"}`;
   }
 
   /** Groups pass marks all the time: what counts is whether they have passed the last message. */
@@ -108,7 +109,7 @@ export function watchStack(
       const place = `${topic}/${partition}`;
       // The offset may be younger than the lag: then this is beyond the end, and the next look will tell.
       if ((seen.get(place) ?? 0) < offset + (lags.get(place) ?? 0)) return `${place} has not been looked at to its end`;
-      if (offset <= (lastMessage.get(place) ?? -1)) return `${name} is behind in ${place}`;
+      if (offset <= (lastMessage.get(place) ?? -1)) return `${name} stands at ${offset} of ${place}`;
     }
     return undefined;
   }
@@ -129,13 +130,15 @@ export function watchStack(
   }
 
   async function settled(): Promise<void> {
-    const since = elapsedMs();
-    let reason: string | undefined = "nothing was seen yet";
+    let since = elapsedMs();
+    let before: string | undefined;
     for (let still = 0; still < 2;) {
       // While servers are down this process sees nothing either.
-      reason = await moving().catch((error: unknown) => `unreachable: ${String(error)}`);
+      const reason = await moving().catch((error: unknown) => `unreachable: ${String(error)}`);
       still = reason === undefined ? still + 1 : 0;
-      if (elapsedMs() - since > GIVE_UP_AFTER_MS) throw new Error(`not settled after ${GIVE_UP_AFTER_MS} ms: ${reason ?? ""}`);
+      if (reason !== before) since = elapsedMs();
+      if (elapsedMs() - since > GIVE_UP_AFTER_MS) throw new Error(`nothing moves and nothing is settled: ${reason ?? ""}`);
+      before = reason;
       await sleep(LOOK_EVERY_MS);
     }
   }

@@ -5,7 +5,7 @@
  */
 import { createImportHold } from "@rerate/cli";
 import { createEmitter, createKafkaEmitter, type Emitter, type Fact } from "@rerate/client";
-import type { MessageBus } from "@rerate/message-bus";
+import type { KafkaBus } from "@rerate/message-bus/kafka";
 import { partitionKey, shardOf } from "@rerate/ledger";
 import { elapsedMs, sleep } from "@rerate/runtime";
 import { SERVICES, type ServiceName, type Stack } from "@rerate/stack";
@@ -195,7 +195,7 @@ interface Republisher {
 }
 
 /** Publishes every message of the accepted topics once more, in another order: its consumer and producer in one. */
-function publishAgain(bus: MessageBus, seed: number | string): Republisher {
+function publishAgain(bus: KafkaBus, seed: number | string): Republisher {
   const random = seededRandom(`${seed} again`);
   const seen = new Set<string>();
   const consumer = bus.consume({
@@ -216,10 +216,10 @@ function publishAgain(bus: MessageBus, seed: number | string): Republisher {
   });
   return {
     async done() {
-      for (;;) {
-        const lines = await bus.lag(AGAIN).catch(() => []);
-        if (lines.length > 0 && lines.every(({ lag }) => lag === 0)) return;
-        await sleep(200);
+      for (let atEnd = 0; atEnd < 3;) {
+        const lanes = bus.status().get(AGAIN) ?? [];
+        atEnd = lanes.length > 0 && lanes.every(({ position, end }) => position >= end) ? atEnd + 1 : 0;
+        await sleep(500);
       }
     },
     stop: () => consumer.stop(),

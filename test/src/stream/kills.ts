@@ -18,6 +18,8 @@ const { values } = parseArgs({
   },
 });
 
+// Its processes end with this one.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(130));
 const [kills, servers, everyMs] = [Number(values.kills), Number(values.servers), Number(values.every)];
 const report = await runDisturbed({
   seed: values.seed,

@@ -2,8 +2,7 @@
  * What became of every fact, counted where it lies: in the topics of accepted facts and in the log itself, past all read models.
  */
 import { decodeEvent, parseStreamName, type AccountEvent, type Entry } from "@rerate/ledger";
-import { sleep, type StreamEngines } from "@rerate/runtime";
-import { randomUUID } from "node:crypto";
+import type { StreamEngines } from "@rerate/runtime";
 import type { Feed } from "./feed.ts";
 
 /** Identities as one text each. What stands somewhere twice is there twice. */
@@ -91,24 +90,15 @@ function entriesOf({ data }: AccountEvent): readonly Pick<Entry, "n">[] {
 /** Every delivery on the topics of accepted facts, from their beginning to their end. */
 async function acceptedOf({ bus }: StreamEngines): Promise<string[]> {
   const accepted: string[] = [];
-  const group = `count-${randomUUID()}`;
-  const consumer = bus.consume({
-    group,
-    topics: ["usage.accepted", "signal.accepted"],
-    async onChunk({ messages }) {
+  for (const topic of ["usage.accepted", "signal.accepted"]) {
+    await bus.scan(topic, (messages) => {
       for (const { content } of messages) {
         if (content.kind !== "body" || !isFact(content.body)) continue;
         const { kind, account } = content.body;
         accepted.push(identity(kind === "signal" ? "signal" : "fact", account, content.body));
       }
-    },
-  });
-  for (let lag = Number.POSITIVE_INFINITY; lag > 0;) {
-    await sleep(200);
-    const lines = await bus.lag(group);
-    if (lines.length > 0) lag = lines.reduce((sum, line) => sum + line.lag, 0);
+    });
   }
-  await consumer.stop();
   return accepted;
 }
 
