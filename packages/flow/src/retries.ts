@@ -19,6 +19,8 @@ export interface RetryResult {
   readonly tried: number;
   /** Gone from the parked records. */
   readonly mended: number;
+  /** Ids that were left to another worker, who looks after their streams; absent when there are none. */
+  readonly left?: readonly string[];
 }
 
 export interface Retries {
@@ -84,6 +86,7 @@ export function createRetries<Message extends object>(
 
   async function retryRecords(records: readonly ParkedRecord[]): Promise<RetryResult> {
     const intakes: Intake<Message>[] = [];
+    const left: string[] = [];
     let tried = 0;
     let mended = 0;
     const answered = ({ status }: Answer) => {
@@ -98,14 +101,17 @@ export function createRetries<Message extends object>(
         continue;
       }
       const stream = streamOf(read.message);
-      if (!host.owns(stream)) continue;
+      if (!host.owns(stream)) {
+        left.push(record.id);
+        continue;
+      }
       tried += 1;
       if (record.reason === QUARANTINED) host.release(stream);
       const { key, id } = record;
       intakes.push({ ...read, key, input, from: "retry", awaited: false, parkedAs: id, answered });
     }
     await host.decide(intakes);
-    return { tried, mended };
+    return { tried, mended, ...(left.length === 0 ? {} : { left }) };
   }
 
   async function retryAsked(): Promise<void> {

@@ -112,7 +112,7 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
    * facts without a price whose account's rules have changed.
    */
   async function sweep(): Promise<void> {
-    const ids: string[] = [];
+    const keys = new Map<string, string>();
     const changed = new Map<string, ReturnType<Catalogue["timeline"]>>();
     for (const reason of MENDED_BY_RULES) {
       for (const { id, ns, account } of await options.bus.parked.list({ service: "settlement", reason, limit: 1_000 })) {
@@ -121,10 +121,13 @@ export function createSettlementService(options: SettlementOptions): Worker<Sett
         const key = partitionKey(ns, account);
         if (reason !== "unknown-account" && tried.get(key) === timeline) continue;
         changed.set(key, timeline);
-        ids.push(id);
+        keys.set(id, key);
       }
     }
-    if (ids.length > 0) await worker.retryParked({ ids });
+    if (keys.size === 0) return;
+    const { left = [] } = await worker.retryParked({ ids: [...keys.keys()] });
+    // Whose account is another process's now may be ours tomorrow.
+    for (const id of left) changed.delete(keys.get(id) ?? "");
     if (tried.size > MOST_TRIED) tried.clear();
     for (const [key, timeline] of changed) tried.set(key, timeline);
   }

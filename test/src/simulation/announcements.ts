@@ -7,7 +7,7 @@ import { linkAfter, sealText } from "@rerate/flow";
 import { streamName, type ContractEvent, type DocumentEvent } from "@rerate/ledger";
 import { fromMilliseconds } from "@rerate/money";
 import { chainHash } from "@rerate/event-store";
-import { LATER_VERSION, POOL, type PoolDocument } from "./plan-pool.ts";
+import { COMPLETED_LIST, EARLIER_LIST, FIRST_LIST, LATER_VERSION, POOL, type PoolDocument } from "./plan-pool.ts";
 import { DAY, START, type SimAccount, type Workload } from "./workload.ts";
 
 export interface Announcement {
@@ -17,10 +17,13 @@ export interface Announcement {
 }
 
 /** All announcements of a workload in the order of time. What belongs together is one append. */
-export function announcementsOf({ accounts, laterVersion }: Workload): readonly Announcement[] {
+export function announcementsOf({ accounts, laterVersion, lists }: Workload): readonly Announcement[] {
   const namespaces = [...new Set(accounts.map(({ ns }) => ns))];
   const documents = namespaces.flatMap((ns) => [
     ...POOL.map((document) => publication(ns, document, START - DAY, START - 30 * DAY)),
+    publication(ns, FIRST_LIST, START - DAY, lists.fromMs),
+    ...(lists.kind === "completed" ? [publication(ns, COMPLETED_LIST, lists.mendedMs, lists.fromMs)] : []),
+    ...(lists.kind === "extended" ? [publication(ns, EARLIER_LIST, lists.mendedMs, START - 30 * DAY)] : []),
     ...(laterVersion === undefined ? [] : [publication(ns, LATER_VERSION, laterVersion.publishedMs, laterVersion.fromMs)]),
   ]);
   // Sorting is stable: documents stay before the contracts that name them.
@@ -49,19 +52,20 @@ function publication(ns: string, { kind, id, hash, document }: PoolDocument, atM
   return { atMs, stream: streamName("document", ns, `${kind}:${id}`), events: [{ type: "DocumentPublished", data }] };
 }
 
-/** The contract with the plans known by then, then each later change when it is announced. */
+/** The contract with the plans known by then, then each later change when it is announced; what is announced together is one append. */
 function contractOf({ ns, account, wallet, timeZone, opensMs, assignments }: SimAccount): Announcement[] {
   if (opensMs === undefined) return [];
   const stream = streamName("contract", ns, account);
-  const assigned = assignments.map(({ planId, fromMs, announcedMs }) => ({
-    atMs: Math.max(opensMs, announcedMs),
-    event: { type: "PlanAssigned", data: { planId, from: fromMilliseconds(fromMs) } } as const,
-  }));
+  const said = assignments
+    .flatMap((each) => [each.announcedMs, each.againMs].flatMap((atMs) => (atMs === undefined ? [] : [{ ...each, atMs }])))
+    .toSorted((a, b) => a.atMs - b.atMs || a.fromMs - b.fromMs);
   const opened = { type: "AccountOpened", data: { account, timeZone, currency: "USD", wallet } } as const;
-  const known = assigned.filter(({ atMs }) => atMs <= Math.max(opensMs, START - DAY));
-  const later = assigned.filter((one) => !known.includes(one));
-  return [
-    { atMs: opensMs, stream, events: [opened, ...known.map(({ event }) => event)] },
-    ...later.map(({ atMs, event }) => ({ atMs, stream, events: [event] })),
-  ];
+  const knownMs = Math.max(opensMs, START - DAY);
+  const byTime = new Map<number, ContractEvent[]>([[opensMs, [opened]]]);
+  for (const { planId, fromMs, atMs } of said) {
+    const together = byTime.get(atMs <= knownMs ? opensMs : atMs) ?? [];
+    byTime.set(atMs <= knownMs ? opensMs : atMs, together);
+    together.push({ type: "PlanAssigned", data: { planId, from: fromMilliseconds(fromMs) } });
+  }
+  return [...byTime].map(([atMs, events]) => ({ atMs, stream, events }));
 }

@@ -30,6 +30,8 @@ export interface AccountBooks {
   readonly closes: { readonly dueAt: string; readonly revision: number }[];
   /** Where the messages of `outcome.decided` were taken, by their number. */
   readonly verdictsTaken: Map<number, number>;
+  /** Rules that came too late for what was recorded, in words. */
+  readonly refusals: string[];
   /** An import held its deadlines at some time. */
   imported: boolean;
   /** By unit: what accumulators charge, and what quality refunds have given back. */
@@ -163,6 +165,7 @@ function newAccount(): AccountBooks {
     recordedAt: new Map(),
     closes: [],
     verdictsTaken: new Map(),
+    refusals: [],
     imported: false,
     charged: new Map(),
     refunded: new Map(),
@@ -226,7 +229,7 @@ function foldAccount(
     case "FactParked":
       break;
   }
-  if (event.type === "RulesRefused") problems.push(`${where}: rules from ${event.data.from} were refused`);
+  if (event.type === "RulesRefused") books.refusals.push(`${where}: rules from ${event.data.from} were refused`);
   if (event.type === "CostRecorded") books.costAtoms += BigInt(event.data.corrected?.atoms ?? event.data.atoms);
   if (event.type === "CostCorrected") books.costAtoms += BigInt(event.data.changeAtoms);
   if (!("entries" in event.data)) return;

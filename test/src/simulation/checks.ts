@@ -11,7 +11,8 @@ import { topicCodec } from "@rerate/wire";
 import type { EventStore } from "@rerate/event-store";
 import { readBooks, type AccountBooks, type Books, type WalletBooks } from "./books.ts";
 import { accountKey, expectedAccount, identityOf, type ExpectedAccount } from "./oracle.ts";
-import { text } from "./rational.ts";
+import { LISTED_PLANS } from "./plan-pool.ts";
+import { NOTHING, plus, rational, text, type Rational } from "./rational.ts";
 import type { SimAccount, Workload } from "./workload.ts";
 
 export interface Checked {
@@ -45,6 +46,7 @@ export async function checkAll(options: {
     const found = [
       ...checkIdentities(account, expected, recorded, options.parked),
       ...checkMoney(expected, recorded),
+      ...checkRefusals(workload, account, recorded),
       ...checkVerdicts(expected, books, key),
       ...checkTimeouts(books, key, options.acceptedAt),
       ...(options.whole ? checkMarks(books, key) : []),
@@ -118,14 +120,27 @@ function checkMoney(expected: ExpectedAccount, books: AccountBooks | undefined):
   return problems;
 }
 
-/** Accumulators without the last part of their key, which names the price version in each side's own words. */
+/**
+ * What the accumulators of one place come to together. The last part of their keys names the price version, in each side's own
+ * words; between versions that price alike, arrival decides.
+ */
 function byPlace(accumulators: ReadonlyMap<string, string>): Map<string, string> {
-  const places = new Map<string, string[]>();
+  const places = new Map<string, { readonly quantity: Rational; readonly atoms: bigint }>();
   for (const [key, value] of accumulators) {
     const place = key.slice(0, key.lastIndexOf("|"));
-    places.set(place, [...(places.get(place) ?? []), value].sort());
+    const [quantity = "0", atoms = "0"] = value.split("=");
+    const { quantity: sum, atoms: booked } = places.get(place) ?? { quantity: NOTHING, atoms: 0n };
+    places.set(place, { quantity: plus(sum, rational(quantity)), atoms: booked + BigInt(atoms) });
   }
-  return new Map([...places].map(([place, values]) => [place, values.join(" ")]));
+  return new Map([...places].map(([place, { quantity, atoms }]) => [place, `${text(quantity)}=${atoms}`]));
+}
+
+/** Rules are refused only where some came late on purpose. */
+function checkRefusals({ lists }: Workload, { assignments }: SimAccount, books: AccountBooks | undefined): readonly string[] {
+  const isLate = assignments.some(
+    ({ planId, againMs }) => againMs !== undefined || (planId === LISTED_PLANS.id && lists.kind !== "whole"),
+  );
+  return isLate ? [] : (books?.refusals ?? []);
 }
 
 function checkVerdicts(expected: ExpectedAccount, books: Books, key: string): string[] {

@@ -42,6 +42,7 @@ function measureOf(item: PoolItem, { model, quantities }: OracleContent): Omit<O
   const pages = quantities["pages"];
   switch (item.model) {
     case "tokens": {
+      if (!("byModel" in item)) throw new Error(`the oracle was not told the prices of ${item.priceList}`);
       const prices = item.byModel[model ?? ""];
       const { input_tokens: input = "0", cached_input_tokens: cached = "0", output_tokens: output = "0" } = quantities;
       // One side is enough (an embedding has no output), but a part needs the whole that it is part of.
@@ -54,7 +55,8 @@ function measureOf(item: PoolItem, { model, quantities }: OracleContent): Omit<O
         [rational(output), prices.output],
       ];
       const amount = parts.reduce((sum, [count, price]) => plus(sum, times(count, times(rational(price), PER_MILLION))), NOTHING);
-      return { cell: model ?? "", amount, price: (total) => total };
+      const cell = item.provider === undefined ? (model ?? "") : `${item.provider}/${model ?? ""}`;
+      return { cell, amount, price: (total) => total };
     }
     case "per-request":
       return { cell: "", amount: rational(quantities["requests"] ?? "1"), price: (total) => times(total, atoms(item.price)) };

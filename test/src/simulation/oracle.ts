@@ -8,7 +8,7 @@
 import type { CostAccepted, SignalAccepted, UsageAccepted } from "@rerate/ledger";
 import { atoms, measuresUnder, outcomePrice, type OracleMeasure } from "./oracle-price.ts";
 import { finalVerdict, type OracleVerdict } from "./oracle-verdict.ts";
-import { definitionOf, type PoolPlan } from "./plan-pool.ts";
+import { definitionOf, LISTED_PLANS, type PoolPlan } from "./plan-pool.ts";
 import {
   floor,
   halfEven,
@@ -211,9 +211,11 @@ class AccountOracle {
     const priced = [...contents.values()].filter((content) => measuresUnder(plan, content) !== undefined);
     const message =
       priced.length === 1 ? priced[0] : this.#winner(identity, new Map(priced.map((one) => [one.contentHash, one])));
+    // Where no plan was bound for its time at first, that stays the reason.
+    const isLate = plan.id === LISTED_PLANS.id || this.#account.assignments.some(({ againMs }) => againMs !== undefined);
     for (const one of contents.values()) {
       if (one === message) continue;
-      const unpriced = priced.includes(one) ? [] : UNPRICED;
+      const unpriced = priced.includes(one) ? [] : isLate ? [...UNPRICED, "no-rules"] : UNPRICED;
       this.#park(identity, one.contentHash, message === undefined ? unpriced : [...unpriced, "conflict"]);
     }
     const measures = message === undefined ? undefined : measuresUnder(plan, correction ?? message);

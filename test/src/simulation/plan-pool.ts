@@ -1,5 +1,5 @@
 /**
- * The plans and outcome definitions that simulated accounts are on: one of each kind of rule, as data.
+ * The plans, price lists and outcome definitions that simulated accounts are on: one of each kind of rule, as data.
  *
  * Prices are chosen to be awkward: finer than an atom, tiers that one fact can cross, packages that corrections break open.
  * Item ids are unique over the pool, so that an accumulator's plan can be told from its item.
@@ -7,10 +7,27 @@
 import { documentHash } from "@rerate/ledger";
 
 export interface PoolDocument {
-  readonly kind: "plan" | "outcome-definition";
+  readonly kind: "plan" | "outcome-definition" | "price-list";
   readonly id: string;
   readonly hash: string;
-  readonly document: PoolPlan | PoolDefinition;
+  readonly document: PoolPlan | PoolDefinition | PoolPriceList;
+}
+
+export interface PoolPriceList {
+  readonly kind: "price-list";
+  readonly id: string;
+  readonly title: string;
+  readonly currency: "USD";
+  readonly providers: readonly {
+    readonly id: string;
+    readonly models: readonly { readonly id: string; readonly prices: readonly TokenPrices[] }[];
+  }[];
+}
+
+interface TokenPrices {
+  readonly input: string;
+  readonly cachedInput?: string;
+  readonly output: string;
 }
 
 export interface PoolTier {
@@ -23,10 +40,11 @@ export interface PoolTier {
 export type PoolItem = { readonly id: string; readonly unit?: string } & (
   | {
       readonly model: "tokens";
-      readonly byModel: Readonly<
-        Record<string, { readonly input: string; readonly cachedInput?: string; readonly output: string }>
-      >;
+      readonly provider?: string;
+      readonly byModel: Readonly<Record<string, TokenPrices>>;
     }
+  /** As published. The oracle is given the prices themselves. */
+  | { readonly model: "tokens"; readonly provider: string; readonly priceList: string }
   | { readonly model: "per-request"; readonly price: string }
   | { readonly model: "graduated" | "volume"; readonly quantity: "pages"; readonly tiers: readonly PoolTier[] }
   | { readonly model: "package"; readonly quantity: "pages"; readonly size: number; readonly price: string }
@@ -274,9 +292,63 @@ const DEARER_TOKENS: PoolPlan = {
   ],
 };
 
-export const POOL: readonly PoolDocument[] = [...DEFINITIONS, ...PLANS].map(poolDocument);
+/** Whole atoms per token, so that it makes no difference which version of the list priced a fact. */
+const LISTED_PRICES: Readonly<Record<string, TokenPrices>> = {
+  small: { input: "3", cachedInput: "1", output: "15" },
+  large: { input: "6", cachedInput: "2", output: "30" },
+};
+const ALL_PRICES = { ...LISTED_PRICES, "unheard-of": { input: "4", cachedInput: "1", output: "20" } };
+
+/** A plan whose prices come from a list, with a policy that waits for verdicts and no fee of its own. */
+const LISTED: PoolPlan = {
+  kind: "plan",
+  id: "listed",
+  title: "Tokens at list prices",
+  currency: "USD",
+  lateLimit: LATE,
+  items: [{ id: "listed-tokens", model: "tokens", provider: "maker", priceList: "models" }],
+  outcome: { id: "listed-score", ...SCORED },
+  quality: {
+    id: "listed-quality",
+    base: "marginal",
+    scale: 100,
+    refund: { below: "40", share: "linear" },
+    rounding: "floor",
+    step: "0.000000001",
+  },
+};
+
+const priced = (byModel: Readonly<Record<string, TokenPrices>>): PoolPlan => ({
+  ...LISTED,
+  items: [{ id: "listed-tokens", model: "tokens", provider: "maker", byModel }],
+});
+/** What the listed plan comes to in the end, for the oracle: without the model that is priced late, and with it. */
+export const LISTED_PLANS: { readonly id: string; readonly some: PoolPlan; readonly all: PoolPlan } = {
+  id: LISTED.id,
+  some: priced(LISTED_PRICES),
+  all: priced(ALL_PRICES),
+};
+
+const priceList = (title: string, prices: Readonly<Record<string, TokenPrices>>): PoolDocument =>
+  poolDocument({
+    kind: "price-list",
+    id: "models",
+    title,
+    currency: "USD",
+    providers: [{ id: "maker", models: Object.entries(prices).map(([id, each]) => ({ id, prices: [each] })) }],
+  });
+export const FIRST_LIST: PoolDocument = priceList("As first published", LISTED_PRICES);
+/** The same prices, for an earlier time. */
+export const EARLIER_LIST: PoolDocument = priceList("For the time before", LISTED_PRICES);
+/** The same prices, and one that was missing. */
+export const COMPLETED_LIST: PoolDocument = priceList("With what was missing", ALL_PRICES);
+
+/** Plans without fees: rules that fill gaps in the past open no periods there. */
+export const FEELESS_PLAN_IDS: readonly string[] = ["tokens", "volume", "pay-per-signals", "credits"];
+
+export const POOL: readonly PoolDocument[] = [...DEFINITIONS, ...PLANS, LISTED].map(poolDocument);
 export const LATER_VERSION: PoolDocument = poolDocument(DEARER_TOKENS);
-export const PLAN_IDS: readonly string[] = PLANS.map(({ id }) => id);
+export const PLAN_IDS: readonly string[] = [...PLANS, LISTED].map(({ id }) => id);
 
 export function planOf(hash: string): PoolPlan {
   const found = [...POOL, LATER_VERSION].find((document) => document.hash === hash)?.document;
@@ -290,6 +362,6 @@ export function definitionOf(id: string): PoolDefinition {
   return found;
 }
 
-function poolDocument(document: PoolPlan | PoolDefinition): PoolDocument {
+function poolDocument(document: PoolPlan | PoolDefinition | PoolPriceList): PoolDocument {
   return { kind: document.kind, id: document.id, hash: documentHash(document), document };
 }

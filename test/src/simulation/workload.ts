@@ -8,7 +8,16 @@ import { hash } from "node:crypto";
 import type { CostAccepted, Identity, ImportCommand, SignalAccepted, UsageAccepted, WalletCommand } from "@rerate/ledger";
 import { fromMilliseconds, type Instant } from "@rerate/money";
 import type { SeededRandom } from "@rerate/testkit";
-import { definitionOf, LATER_VERSION, PLAN_IDS, planOf, POOL, type PoolPlan } from "./plan-pool.ts";
+import {
+  definitionOf,
+  FEELESS_PLAN_IDS,
+  LATER_VERSION,
+  LISTED_PLANS,
+  PLAN_IDS,
+  planOf,
+  POOL,
+  type PoolPlan,
+} from "./plan-pool.ts";
 
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
@@ -21,6 +30,8 @@ export interface Assignment {
   readonly planId: string;
   readonly fromMs: number;
   readonly announcedMs: number;
+  /** Said a second time, together with what was announced then. */
+  readonly againMs?: number;
 }
 
 export interface SimAccount {
@@ -49,20 +60,29 @@ export interface Workload {
   readonly accounts: readonly SimAccount[];
   /** When version 2 of the token plan is published, and from when it holds; undefined: never. */
   readonly laterVersion: { readonly publishedMs: number; readonly fromMs: number } | undefined;
+  /**
+   * How the price list comes: whole from the beginning; without one model, which is added later for all times; or for the time
+   * from `fromMs` on, and later for the time before.
+   */
+  readonly lists: {
+    readonly kind: "whole" | "completed" | "extended";
+    readonly fromMs: number;
+    readonly mendedMs: number;
+  };
   /** Times at which something happens, about a week apart. */
   readonly bursts: readonly number[];
   readonly sends: readonly Send[];
   readonly endMs: number;
 }
 
-/** The plan document in force for an account at a time; undefined before the first. */
-export function planInForce(
-  { laterVersion }: Pick<Workload, "laterVersion">,
-  account: SimAccount,
-  atMs: number,
-): PoolPlan | undefined {
+/** What says which rules are in force in the end. */
+export type Rules = Pick<Workload, "laterVersion" | "lists">;
+
+/** The plan document in force for an account at a time, once everything is published; undefined before the first. */
+export function planInForce({ laterVersion, lists }: Rules, account: SimAccount, atMs: number): PoolPlan | undefined {
   const assignment = account.assignments.findLast(({ fromMs }) => fromMs <= atMs);
   if (assignment === undefined) return undefined;
+  if (assignment.planId === LISTED_PLANS.id) return lists.kind === "completed" ? LISTED_PLANS.all : LISTED_PLANS.some;
   if (assignment.planId === LATER_VERSION.id && laterVersion !== undefined && laterVersion.fromMs <= atMs)
     return planOf(LATER_VERSION.hash);
   const first = POOL.find(({ kind, id }) => kind === "plan" && id === assignment.planId);
@@ -76,13 +96,14 @@ export function workloadOf(random: SeededRandom): Workload {
     ? { publishedMs: START + 20 * DAY, fromMs: START + random.integer(30, 60) * DAY }
     : undefined;
   const accounts = accountsOf(random, lastMs);
-  const writer = new Writer(random, bursts, accounts, laterVersion);
+  const lists = listsOf(random);
+  const writer = new Writer(random, bursts, accounts, { laterVersion, lists });
   const facts = random.integer(24, 44);
   for (let i = 0; i < facts; i++) writer.usage();
   for (let i = random.integer(0, 4); i > 0; i--) writer.cost();
   for (let i = random.integer(2, 7); i > 0; i--) writer.grant();
   for (let i = random.integer(0, 2); i > 0; i--) writer.importing();
-  return { accounts, laterVersion, bursts, sends: writer.inOrder(), endMs: awayFromMonthEnds(lastMs + AFTERMATH) };
+  return { accounts, laterVersion, lists, bursts, sends: writer.inOrder(), endMs: awayFromMonthEnds(lastMs + AFTERMATH) };
 }
 
 /** So that which periods have closed by the end depends on no hour and no time zone. */
@@ -96,6 +117,12 @@ function burstsOf(random: SeededRandom): number[] {
   const bursts: number[] = [];
   for (let at = START + random.integer(1, 5) * DAY; at < START + 90 * DAY; at += random.integer(20, 300) * HOUR) bursts.push(at);
   return bursts;
+}
+
+function listsOf(random: SeededRandom): Workload["lists"] {
+  const kind = random.pick(["whole", "completed", "extended"] as const);
+  const fromMs = kind === "extended" ? START + random.integer(2, 6) * DAY : START - 30 * DAY;
+  return { kind, fromMs, mendedMs: START + random.integer(8, 45) * DAY };
 }
 
 function accountsOf(random: SeededRandom, lastMs: number): SimAccount[] {
@@ -124,13 +151,30 @@ function opening(random: SeededRandom, lastMs: number): number | undefined {
 /** The first plan from before the start or some days later, so that a few facts have none; then up to two changes. */
 function assignmentsOf(random: SeededRandom): Assignment[] {
   const firstMs = random.chance(0.8) ? START - 10 * DAY : START + random.integer(2, 9) * DAY;
-  const assignments: Assignment[] = [{ planId: random.pick(PLAN_IDS), fromMs: firstMs, announcedMs: START - DAY }];
+  if (random.chance(0.15)) return lateAssignments(random);
+  const announcedMs = random.chance(0.85) ? START - DAY : START + random.integer(1, 5) * DAY;
+  const assignments: Assignment[] = [{ planId: random.pick(PLAN_IDS), fromMs: firstMs, announcedMs }];
   let fromMs = START;
   for (let changes = random.weighted({ 0: 5, 1: 3, 2: 2 }); Number(changes) > assignments.length - 1;) {
     fromMs += random.integer(15, 35) * DAY;
     assignments.push({ planId: random.pick(PLAN_IDS), fromMs, announcedMs: fromMs - random.integer(4, 9) * DAY });
   }
-  return assignments;
+  // Rules that are refused for their lateness reach on into what another plan cannot price: so nothing comes after the list.
+  const listed = assignments.findIndex(({ planId }) => planId === LISTED_PLANS.id);
+  return listed < 0 ? assignments : assignments.slice(0, listed + 1);
+}
+
+/** A plan, and weeks later the same for the time before it: facts of that time had no price until then. */
+function lateAssignments(random: SeededRandom): Assignment[] {
+  const planId = random.pick(FEELESS_PLAN_IDS);
+  const fromMs = START + random.integer(5, 12) * DAY;
+  const announcedMs = START + random.integer(13, 40) * DAY;
+  const first = { planId, fromMs, announcedMs: START - DAY };
+  // Assigning from an earlier time takes back what comes after it, so the plan itself is said again.
+  return [
+    { planId, fromMs: START - 10 * DAY, announcedMs },
+    { ...first, againMs: announcedMs },
+  ];
 }
 
 interface Written {
@@ -145,22 +189,17 @@ class Writer {
   readonly #random: SeededRandom;
   readonly #bursts: readonly number[];
   readonly #accounts: readonly SimAccount[];
-  readonly #laterVersion: Workload["laterVersion"];
+  readonly #rules: Rules;
   readonly #sends: Send[] = [];
   #written: Written[] = [];
   #grants = 0;
   #counter = 0;
 
-  constructor(
-    random: SeededRandom,
-    bursts: readonly number[],
-    accounts: readonly SimAccount[],
-    laterVersion: Workload["laterVersion"],
-  ) {
+  constructor(random: SeededRandom, bursts: readonly number[], accounts: readonly SimAccount[], rules: Rules) {
     this.#random = random;
     this.#bursts = bursts;
     this.#accounts = accounts;
-    this.#laterVersion = laterVersion;
+    this.#rules = rules;
   }
 
   inOrder(): Send[] {
@@ -178,7 +217,9 @@ class Writer {
     const sibling = this.#sibling(account, occurredMs);
     const identity = { source: sibling?.identity.source ?? random.pick(["app", "batch"]), id: `u${this.#next()}` };
     const outcome = sibling?.outcome ?? (random.chance(0.15) ? `o${this.#next()}` : undefined);
-    const complete = random.chance(0.93);
+    // What a list does not price yet is asked of it often.
+    const isListed = planInForce(this.#rules, account, occurredMs)?.id === LISTED_PLANS.id;
+    const complete = random.chance(isListed ? 0.7 : 0.93);
     const fact = { account, identity, occurredMs, outcome };
     const body = this.#usageBody(fact, this.#content(complete), {});
     this.#send("usage.accepted", sentMs, account, body);
@@ -334,13 +375,13 @@ class Writer {
   /** A fact of the same hours that shares its outcome: several requests, one result. */
   #sibling(account: SimAccount, occurredMs: number): Written | undefined {
     if (!this.#random.chance(0.5)) return undefined;
-    const plan = planInForce({ laterVersion: this.#laterVersion }, account, occurredMs);
+    const plan = planInForce(this.#rules, account, occurredMs);
     return this.#written.find(
       (fact) =>
         fact.account === account &&
         fact.outcome !== undefined &&
         Math.abs(fact.occurredMs - occurredMs) < 20 * DAY &&
-        planInForce({ laterVersion: this.#laterVersion }, account, fact.occurredMs) === plan,
+        planInForce(this.#rules, account, fact.occurredMs) === plan,
     );
   }
 
@@ -390,7 +431,7 @@ class Writer {
   /** Signals with times of their own: early, late, in any order, after the timeout, beyond the window. */
   #signals(fact: Written): void {
     const random = this.#random;
-    const plan = planInForce({ laterVersion: this.#laterVersion }, fact.account, fact.occurredMs);
+    const plan = planInForce(this.#rules, fact.account, fact.occurredMs);
     const kinds =
       plan?.outcome === undefined || random.chance(0.05)
         ? ["accept", "edit"]
