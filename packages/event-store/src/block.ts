@@ -10,7 +10,12 @@ export interface Block {
   readonly stream: string;
   /** Number in the whole log, from 1, of the first event. */
   readonly first: number;
-  readonly events: readonly StoredEvent[];
+  readonly events: readonly KeptEvent[];
+}
+
+/** An event in memory, whose body may be forgotten: its text says the same. */
+export interface KeptEvent extends Omit<StoredEvent, "body"> {
+  body?: unknown;
 }
 
 /** A row as it is stored. */
@@ -50,7 +55,7 @@ export function parseBlock(row: BlockRow): Block {
   const lines = row.body.split("\n");
   if (lines.length !== row.count * 3)
     throw new Error(`the log is damaged: block ${row.position} of ${row.stream} has ${lines.length} lines`);
-  const events: StoredEvent[] = [];
+  const events: KeptEvent[] = [];
   for (let index = 0; index < row.count; index++) {
     events.push({
       stream: row.stream,

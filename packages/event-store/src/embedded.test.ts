@@ -15,8 +15,8 @@ function openLog() {
 
 const BOUNDS = {
   "the embedded engine": {},
-  "the embedded engine with a tiny memory": { keep: { events: 2, bytes: 1_000 }, keepHeads: 1 },
-  "the embedded engine without memory": { keep: { events: 0, bytes: 0 }, keepHeads: 0 },
+  "the embedded engine with a tiny memory": { keep: { events: 2, bytes: 1_000, bodies: 1 }, keepHeads: 1 },
+  "the embedded engine without memory": { keep: { events: 0, bytes: 0, bodies: 0 }, keepHeads: 0 },
 };
 for (const [name, bounds] of Object.entries(BOUNDS)) {
   describeEventStore({ describe, it, expect }, name, async () => {
@@ -122,7 +122,7 @@ describe("the embedded engine", () => {
 
   it("merges families over any number of blocks", async () => {
     const { open } = openLog();
-    const store = open({ keep: { events: 0, bytes: 0 } });
+    const store = open({ keep: { events: 0, bytes: 0, bodies: 0 } });
     const expected: string[] = [];
     const appends: Append[] = [];
     for (let n = 0; n < 4_000; n++) {
@@ -159,7 +159,10 @@ describe("the embedded engine", () => {
         fc.integer({ min: 1, max: 7 }),
         async (lists, maxCount) => {
           const { database, open } = openLog();
-          const stores: EventStore[] = [createMemoryEventStore(), open({ keep: { events: 6, bytes: 100_000 }, keepHeads: 1 })];
+          const stores: EventStore[] = [
+            createMemoryEventStore(),
+            open({ keep: { events: 6, bytes: 100_000, bodies: 2 }, keepHeads: 1 }),
+          ];
           for (const list of lists) {
             const head = new Map<string, number>();
             for (const name of ["a-1", "a-2", "b-1", "c"])

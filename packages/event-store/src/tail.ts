@@ -1,7 +1,8 @@
 /**
  * The newest blocks of the log in memory, so that readers near the end neither read nor parse, and find the writer's bodies.
  *
- * A cache: without gaps up to the end of the log, bounded by events and by bytes, oldest blocks forgotten first.
+ * A cache: without gaps up to the end of the log, bounded by events and by bytes, oldest blocks forgotten first. Bodies go
+ * before their blocks: who reads at once finds them, and what the collector of garbage has to carry along stays small.
  */
 import type { Block } from "./block.ts";
 import type { StoredEvent } from "./port.ts";
@@ -9,6 +10,8 @@ import type { StoredEvent } from "./port.ts";
 export interface TailBound {
   readonly events: number;
   readonly bytes: number;
+  /** Newest events whose bodies are kept. */
+  readonly bodies: number;
 }
 
 export interface Tail {
@@ -26,8 +29,18 @@ export interface Tail {
 export function createTail(bound: TailBound): Tail {
   const blocks = createDeque<Block>();
   const streams = new Map<string, Deque<Block>>();
+  /** The newest blocks, with their bodies. */
+  const bodied = createDeque<Block>();
   let events = 0;
   let bytes = 0;
+  let bodies = 0;
+
+  function forgetBodies(): void {
+    const oldest = bodied.shift();
+    if (oldest === undefined) return;
+    bodies -= oldest.events.length;
+    for (const event of oldest.events) event.body = undefined;
+  }
 
   function forgetOldest(): void {
     const oldest = blocks.shift();
@@ -49,6 +62,9 @@ export function createTail(bound: TailBound): Tail {
       events += block.events.length;
       bytes += costOf(block);
       while (events > bound.events || bytes > bound.bytes) forgetOldest();
+      bodied.push(block);
+      bodies += block.events.length;
+      while (bodies > bound.bodies) forgetBodies();
     },
     first: () => blocks.at(0)?.first ?? Infinity,
     *from(number) {
@@ -77,10 +93,10 @@ export function createTail(bound: TailBound): Tail {
   };
 }
 
-/** Roughly the memory of a block: its text, about twice that for decoded bodies, and the objects around them. */
+/** Roughly the memory of a block: its text and the objects around it. Bodies are bounded by their number. */
 function costOf({ events }: Block): number {
   let cost = 0;
-  for (const { data, metadata, body } of events) cost += 256 + metadata.length + data.length * (body === undefined ? 1 : 3);
+  for (const { data, metadata } of events) cost += 256 + metadata.length + data.length;
   return cost;
 }
 

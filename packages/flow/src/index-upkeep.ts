@@ -32,7 +32,7 @@ const MOST_PAGES = 1_000;
 /** With so many times the usual number of unsaved keys, rounds wait for the saving. */
 const SLOW_DOWN = 2;
 /** Appended events after which the log is read on. */
-const FOLLOW_AFTER = 4_000;
+const FOLLOW_AFTER = 500;
 
 /** Forgets caches that belong to another log: one that was replaced, or put back from a backup. */
 export async function forgetForeignCaches<State, Message extends object, Event extends DomainEvent, Context>(
@@ -66,6 +66,7 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
   const { index } = options.cache;
   let at = index.checkpoint;
   let saving: Promise<void> | undefined;
+  let following: Promise<void> | undefined;
   let appendedSince = 0;
   let failure: { readonly error: unknown } | undefined;
 
@@ -107,7 +108,15 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
     }
   }
 
-  async function follow(): Promise<void> {
+  /** One at a time: whoever calls while it runs gets what is running. */
+  function follow(): Promise<void> {
+    following ??= readOn().finally(() => {
+      following = undefined;
+    });
+    return following;
+  }
+
+  async function readOn(): Promise<void> {
     appendedSince = 0;
     // Bounded, so that a busy writer can't keep it from saving.
     for (let pages = 0; pages < MOST_PAGES; pages++) {
@@ -117,6 +126,10 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
       if (page.end) break;
       await pause();
     }
+  }
+
+  function warn(error: unknown): void {
+    log.warn({ service: options.name, err: error }, "the identity index was not saved, or not read on");
   }
 
   async function followAndSave(whole: boolean): Promise<void> {
@@ -152,23 +165,23 @@ export function createIndexUpkeep<State, Message extends object, Event extends D
     afterRound(appended) {
       if (failure !== undefined) throw failure.error;
       appendedSince += appended;
-      const much = index.unsaved >= limits.unsavedKeys;
-      if (!much && appendedSince < FOLLOW_AFTER) return undefined;
-      saving ??= (much ? followAndSave(false) : follow())
-        .catch((error: unknown) => log.warn({ service: options.name, err: error }, "the identity index was not saved"))
+      // Also while a batch is being saved: what is read soon is still in memory.
+      if (appendedSince >= FOLLOW_AFTER) follow().catch(warn);
+      if (index.unsaved < limits.unsavedKeys) return undefined;
+      saving ??= followAndSave(false)
+        .catch(warn)
         .finally(() => {
           saving = undefined;
         });
       return index.unsaved < limits.unsavedKeys * SLOW_DOWN ? undefined : saving;
     },
     async readForeign() {
-      await saving;
-      saving ??= follow().finally(() => {
-        saving = undefined;
-      });
-      await saving;
+      // What runs may have passed by already what is asked for here.
+      await following;
+      await follow();
     },
     async saveAll() {
+      await following?.catch(() => undefined);
       await saving;
       if (failure !== undefined) throw failure.error;
       await followAndSave(true);

@@ -164,7 +164,7 @@ export interface Limits {
 }
 
 export const DEFAULT_LIMITS: Limits = {
-  maxChunk: 1_000,
+  maxChunk: 500,
   appendEvents: 500,
   appendBytes: 512_000,
   cachedStreams: 50_000,

@@ -36,6 +36,11 @@ export interface ServerOptions {
   readonly allowedHosts?: readonly string[];
   /** Default 8 MiB: some ten thousand events. */
   readonly bodyLimitBytes?: number;
+  /**
+   * Awaited before a large body is read: while whoever works on earlier ones is behind, it waits as bytes, which cost less to
+   * keep than what they hold. Must not take long. Requests that wait for an answer themselves are not held up.
+   */
+  readonly room?: () => Promise<void>;
   readonly logger?: FastifyBaseLogger;
   readonly info: { readonly title: string; readonly version: string; readonly description?: string };
   /** What `/readyz` checks. */
@@ -124,7 +129,7 @@ export async function createServer(options: ServerOptions): Promise<HttpServer> 
     // Ids may take 256 characters, each escaped as up to twelve.
     routerOptions: { maxParamLength: 4096 },
   });
-  takeBodies(app);
+  takeBodies(app, options.room);
   guard(app, options);
   answerProblems(app, options);
   await document(app, options.info);
@@ -135,21 +140,27 @@ export async function createServer(options: ServerOptions): Promise<HttpServer> 
   return serverOf(app, options);
 }
 
-function takeBodies(app: FastifyInstance): void {
+function takeBodies(app: FastifyInstance, room: ServerOptions["room"]): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (request, bytes, done) => {
-    try {
-      const { consumes = JSON_ONLY, textBody = false } = request.routeOptions.config;
-      done(null, parseBody(bytes as Buffer, request.headers["content-type"], consumes, textBody));
-    } catch (error) {
-      done(error as Error);
-    }
+    const parse = (): void => {
+      try {
+        const { consumes = JSON_ONLY, textBody = false } = request.routeOptions.config;
+        done(null, parseBody(bytes as Buffer, request.headers["content-type"], consumes, textBody));
+      } catch (error) {
+        done(error as Error);
+      }
+    };
+    if (room === undefined || bytes.length < LARGE_BODY || request.headers["prefer"] !== undefined) parse();
+    else room().then(parse, parse);
   });
   // Requests and replies are checked by our own code, which lists all problems at once; the schemas document.
   app.setValidatorCompiler(() => (value) => ({ value }));
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
 }
 
+/** Some two hundred events. */
+const LARGE_BODY = 65_536;
 const JSON_ONLY = ["application/json"];
 
 function guard(app: FastifyInstance, options: ServerOptions): void {

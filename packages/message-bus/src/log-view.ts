@@ -23,9 +23,9 @@ export interface LogView extends Feed {
 /** Events per page of the scan. */
 const PAGE = 1_000;
 /** The scan runs ahead of the consumers, so that it finds the log's newest events in memory; it stops at so many waiting messages. */
-const MAX_WAITING = 8_000;
+const MAX_WAITING = 2_000;
 /** From so many on, what feeds the log gives way. */
-const CROWDED = 4_000;
+const CROWDED = 1_000;
 /** More marks than this are not kept apart: a later one then stands for several. */
 const MAX_MARKS = 64;
 

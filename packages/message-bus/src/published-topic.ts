@@ -15,6 +15,8 @@ export interface TopicOptions {
 }
 
 export interface PublishedTopic {
+  /** Resolves when no group reading here is far behind, or after a while; one caller after the other, each in a turn of its own. */
+  room(): Promise<void>;
   readonly name: string;
   readonly partitions: number;
   /** Resolves when they are durable. While consumers here are far behind, waits a little first, so that they find messages in memory. */
@@ -50,7 +52,7 @@ interface Partition {
 }
 
 /** So far may publishers run ahead of the slowest group here before they wait, and so often and long each time: a fifth of a second in all. */
-const AHEAD = 8_000;
+const AHEAD = 2_000;
 const WAIT_AT_MOST = 40;
 const WAIT_MS = 5;
 
@@ -76,6 +78,8 @@ export function createPublishedTopic(
   const feeds = new Set<{ readonly appended: (partition: number) => void; readonly position: (partition: number) => number }>();
   /** Publishers that wait, one after the other: messages keep the order of the calls. */
   let queued: Promise<void> | undefined;
+  /** Callers of `room`. */
+  let asking: Promise<void> = Promise.resolve();
 
   function stateOf(partition: number): Partition {
     const state = states[partition];
@@ -111,13 +115,13 @@ export function createPublishedTopic(
     for (const feed of feeds) {
       most = Math.max(
         most,
-        states.reduce((sum, { end }, partition) => sum + end - feed.position(partition), 0),
+        states.reduce((sum, { next }, partition) => sum + next - feed.position(partition), 0),
       );
     }
     return most;
   }
 
-  async function room(): Promise<void> {
+  async function wait(): Promise<void> {
     for (let waits = 0; behind() > AHEAD && waits < WAIT_AT_MOST; waits++) {
       await new Promise<void>((resolve) => {
         defer(resolve, WAIT_MS);
@@ -149,10 +153,15 @@ export function createPublishedTopic(
   return {
     name,
     partitions,
+    room() {
+      // In turns: what the one before is let in for has been published, and counts, when the next one looks.
+      asking = asking.then(() => new Promise<void>((resolve) => defer(resolve, 0))).then(wait);
+      return asking;
+    },
     end: (partition) => stateOf(partition).end,
     async publish(messages) {
       if (queued !== undefined || behind() > AHEAD) {
-        const turn = (queued ?? Promise.resolve()).then(room);
+        const turn = (queued ?? Promise.resolve()).then(wait);
         queued = turn;
         await turn;
         if (queued === turn) queued = undefined;

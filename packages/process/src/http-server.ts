@@ -17,6 +17,8 @@ export interface ServeOptions {
   readonly ready: () => readonly ReadyCheck[];
   /** True for errors of an engine that is out of reach: the same request may work later. */
   readonly isOutage?: (error: unknown) => boolean;
+  /** See `ServerOptions.room`. */
+  readonly room?: () => Promise<void>;
 }
 
 /** True while the server asks nobody for a key: on loopback, before any was created. Throws a `ConfigError` on other addresses. */
@@ -33,7 +35,7 @@ function withoutKeys(host: string): string {
   );
 }
 
-export function serve({ config, log, plugins, keys, metrics, ready, isOutage }: ServeOptions): Promise<HttpServer> {
+export function serve({ config, log, plugins, keys, metrics, ready, isOutage, room }: ServeOptions): Promise<HttpServer> {
   return createServer({
     plugins,
     keys: isKeyless(config, keys) ? undefined : keys.lookup,
@@ -42,6 +44,7 @@ export function serve({ config, log, plugins, keys, metrics, ready, isOutage }: 
     // None given is not the same as an empty list: on other addresses than loopback there is no Host check then.
     ...(config.allowedHosts.length === 0 ? {} : { allowedHosts: config.allowedHosts }),
     bodyLimitBytes: config.bodyLimit,
+    ...(room === undefined ? {} : { room }),
     logger: log.child({ service: "http" }, { level: log.level === "silent" ? "silent" : "warn" }),
     info: { title: "Rerate", version: VERSION, description: "An event-sourced billing ledger for AI products." },
     ready,

@@ -37,6 +37,8 @@ export interface EmbeddedOptions {
 export interface Engines {
   readonly eventStore: LocalEventStore;
   readonly bus: MessageBus;
+  /** Resolves when the consumers of what doors publish are not far behind, or after a moment. */
+  readonly room: () => Promise<void>;
   readonly cacheFor: (service: string) => WorkerCache;
   readonly lock: DirectoryLock;
   close(): Promise<void>;
@@ -73,6 +75,7 @@ export function openEmbedded(options: EmbeddedOptions): Engines {
   return {
     eventStore,
     bus,
+    room: () => bus.room(),
     lock: locked.lock,
     cacheFor: (service) => createSqliteCache(cache, service, SNAPSHOT_FORMAT),
     async close() {

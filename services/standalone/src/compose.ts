@@ -110,7 +110,7 @@ export async function composeStandalone(options: ComposeOptions): Promise<Standa
   const parts = { engines, views, catalog, workers, projector, metrics, awaitAnswer: hub.awaitAnswer };
   const plugins = pluginsOf(config, parts);
   const ready = () => readyChecks(workers, projector);
-  const server = await serve({ config, log, plugins, keys: views.keys, metrics, ready });
+  const server = await serve({ config, log, plugins, keys: views.keys, metrics, ready, room: engines.room });
   lifecycle.add({ name: "http", stop: () => server.close() });
   return { engines, catalogue: views.catalogue, projector, workers, plugins, server, metrics, keyless };
 }
