@@ -20,7 +20,7 @@ export interface EmbeddedOptions {
   readonly commit?: GroupCommit;
   /** For a read-only store: calls back whenever the writer has committed. Without it there are no subscriptions. */
   readonly onCommitted?: (callback: () => void) => void;
-  /** How much of the end of the log stays in memory. Default 4,096 events and about 16 MB, 2,048 of them with bodies. */
+  /** How much of the end of the log stays in memory. Default 4,096 events and about 16 MB, 3,072 of them with bodies. */
   readonly keep?: TailBound;
   /** How many streams' last revisions stay in memory, at least. Default 65,536. */
   readonly keepHeads?: number;
@@ -30,7 +30,7 @@ export interface EmbeddedOptions {
   readonly maxAppendBytes?: number;
 }
 
-const DEFAULT_KEEP = { events: 4_096, bytes: 16_000_000, bodies: 2_048 };
+const DEFAULT_KEEP = { events: 4_096, bytes: 16_000_000, bodies: 3_072 };
 const DEFAULT_HEADS = 65_536;
 /** One page from the disk stops after so much text or so many skipped blocks: a call must not hold up the process. */
 const PAGE_BYTES = 8_000_000;

@@ -75,6 +75,7 @@ export function createCatalogue(): Catalogue {
   const contents = new Map<string, unknown>();
   const timelines = new Map<string, readonly RulesSegment[]>();
   const plans = new Map<string, CompiledPlan>();
+  const recent = new WeakMap<Readonly<Record<string, string>>, { readonly planHash: string; readonly plan: CompiledPlan }>();
   const definitions = new Map<string, OutcomeDefinition>();
 
   const versionsOf = (ns: string, kind: DocumentKind, id: string): readonly DocumentVersion[] =>
@@ -118,12 +119,15 @@ export function createCatalogue(): Catalogue {
       return segments;
     },
     plan(planHash, priceLists) {
+      // Bound rules hand in the same object for every fact: the text of the lists is needed once for each.
+      const last = recent.get(priceLists);
+      if (last?.planHash === planHash) return last.plan;
       const key = `${planHash}\n${JSON.stringify(priceLists)}`;
-      const known = plans.get(key);
-      if (known !== undefined) return known;
-      const compiled = compile(planHash, priceLists, (hash) => contents.get(hash));
-      if (compiled !== undefined) plans.set(key, compiled);
-      return compiled;
+      const plan = plans.get(key) ?? compile(planHash, priceLists, (hash) => contents.get(hash));
+      if (plan === undefined) return undefined;
+      plans.set(key, plan);
+      recent.set(priceLists, { planHash, plan });
+      return plan;
     },
     definition(hash) {
       const known = definitions.get(hash);

@@ -29,14 +29,14 @@ export type FromViews =
 /** Commits are told at most so often: under load there are hundreds a second. */
 const TELL_MS = 5;
 /** Of its heap: pages of the log and changed rows, nothing that grows with the ledger. */
-const MOST_MEGABYTES = 512;
+const HEAP = { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 48 };
 
 /** Starts the thread; resolves when the tables are there to be read. Rejects when it cannot open its files. */
 export async function startViews(dataDirectory: string, log: Pick<Engines["eventStore"], "onAppended">): Promise<Views> {
   const thread = new Worker(new URL("./views-thread.ts", import.meta.url), {
     name: "views",
     workerData: { dataDirectory },
-    resourceLimits: { maxOldGenerationSizeMb: MOST_MEGABYTES },
+    resourceLimits: HEAP,
   });
   const opened = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();

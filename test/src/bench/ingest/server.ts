@@ -8,7 +8,6 @@ import { fileURLToPath } from "node:url";
 
 export interface Server {
   readonly url: string;
-  readonly pid: number | undefined;
   /** CPU of the process and its threads so far, in microseconds (in steps of 10 ms). */
   cpuMicros(): number;
   /** Largest resident memory so far, in MB. */
@@ -53,7 +52,6 @@ export async function startServer(dataDirectory: string, nodeFlags: readonly str
 
   return {
     url,
-    pid: child.pid,
     cpuMicros() {
       // After the command's name in parentheses: utime and stime are the 12th and 13th field.
       const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
