@@ -12,7 +12,7 @@ import { openProjectionStore, type ProjectionStore } from "./store.ts";
 
 export interface ProjectorOptions extends Seals {
   readonly eventStore: EventStore;
-  /** `cache.db`; may be shared by projectors of the same thread. */
+  /** The file of the read models; may be shared by projectors of the same thread. */
   readonly database: Database;
   /** Name of the subscription's checkpoint. Default `all`. */
   readonly subscription?: string;

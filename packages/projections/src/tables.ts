@@ -1,5 +1,5 @@
 /**
- * The read models: every table of `cache.db` with its key and the kind of each column.
+ * The read models: every table with its key and the kind of each column.
  *
  * One definition serves the fold (rows in memory), the store (columns) and the dump. All tables are caches of the log.
  * Rows belong to a namespace: `ns` comes first in every key, so no read can leave it.

@@ -16,7 +16,7 @@ export const configSchema = z.object({
     .string()
     .refine(isAbsolute, "must be an absolute path")
     .optional()
-    .describe("Where ledger.db and cache.db lie. Default: rerate in the user's data directory."),
+    .describe("Where ledger.db, cache.db and views.db lie. Default: rerate in the user's data directory."),
   RERATE_HOST: z.string().default("127.0.0.1").describe("Address to listen on. Any other than loopback needs API keys."),
   RERATE_PORT: port.default(7373).describe("Port to listen on; 0 picks a free one."),
   RERATE_ALLOWED_HOSTS: z
