@@ -37,6 +37,21 @@ function member(world: Surroundings, more: Parameters<typeof toyWorker>[1] = {})
   return { worker, said };
 }
 
+/** An event store whose log as a whole cannot be read at times. */
+function unreadable({ eventStore }: Surroundings) {
+  const log = {
+    readable: true,
+    eventStore: {
+      ...eventStore,
+      readAll: async (options: Parameters<typeof eventStore.readAll>[0]) => {
+        if (!log.readable) throw new Error("the log cannot be read");
+        return await eventStore.readAll(options);
+      },
+    },
+  };
+  return log;
+}
+
 test("each member speaks for its own partitions, and for those of another as soon as that one has gone", async () => {
   const world = surroundings();
   const [one, two] = [member(world), member(world)];
@@ -61,26 +76,93 @@ test("nothing is said of a partition before everything that others wrote to its 
   await one.worker.start();
   await send(world, add("a", "1", 5, { due: at(60) }));
   await world.time.pass(10_000);
-  let readable = true;
-  const { eventStore } = world;
-  const failing = {
-    ...eventStore,
-    readAll: async (options: Parameters<typeof eventStore.readAll>[0]) => {
-      if (!readable) throw new Error("the log cannot be read");
-      return await eventStore.readAll(options);
-    },
-  };
-  const two = member({ ...world, eventStore: failing });
+  const log = unreadable(world);
+  const two = member({ ...world, eventStore: log.eventStore });
   await two.worker.start();
   await world.time.pass(5_000);
-  readable = false;
+  log.readable = false;
   await one.worker.stop();
   await world.time.pass(100_000);
   expect(two.said.marks.every(({ sources }) => sources.length < PARTITIONS)).toBe(true);
-  readable = true;
+  log.readable = true;
   await world.time.pass(20_000);
   expect(await typesOf(world, "a")).toEqual(["Added", "TimedOut"]);
   expect(two.said.marks.at(-1)?.sources).toEqual([0, 1, 2, 3]);
+  await two.worker.stop();
+});
+
+test("a stream whose state was loaded before what others wrote was read has its deadlines all the same", async () => {
+  const world = surroundings();
+  const one = member(world);
+  await one.worker.start();
+  const fact = add("a", "1", 5, { due: at(60) });
+  const log = unreadable(world);
+  const two = member({ ...world, eventStore: log.eventStore });
+  await two.worker.start();
+  await world.time.pass(1_000);
+  log.readable = false;
+  await send(world, fact);
+  await world.time.pass(5_000);
+  await one.worker.stop();
+  // Known as a duplicate, so nothing is decided that would count the deadlines.
+  await send(world, fact);
+  await world.time.pass(5_000);
+  log.readable = true;
+  await world.time.pass(100_000);
+  expect(await typesOf(world, "a")).toEqual(["Added", "TimedOut"]);
+  await two.worker.stop();
+});
+
+test("deadlines of a partition that comes while others fire wait until its inputs are asked about", async () => {
+  const world = surroundings();
+  const fired: string[] = [];
+  const [mine, theirs] = ["a", "b"];
+  const one = member(world, { answers: () => {} });
+  await one.worker.start();
+  await send(world, add(mine, "1", 5, { due: at(60) }), add(theirs, "1", 5, { due: at(60) }));
+  await world.time.pass(1_000);
+  await one.worker.stop();
+  // A bus that says of the first partition that its inputs are read, and of the second that they are far behind.
+  let owned: readonly number[] = [place(mine)];
+  let assign: (partitions: readonly number[]) => void = () => {};
+  const bus: Surroundings["bus"] = {
+    ...world.bus,
+    consume(options) {
+      assign = (partitions) => options.onAssigned?.(partitions);
+      return {
+        readUpTo: () => (owned.includes(place(theirs)) ? at(1) : at(1_000)),
+        done: new Promise(() => {}),
+        stop: async () => {},
+        abandon: () => {},
+      };
+    },
+  };
+  const { eventStore } = world;
+  const two = member(
+    {
+      ...world,
+      bus,
+      eventStore: {
+        ...eventStore,
+        async append(appends) {
+          fired.push(...appends.map(({ stream }) => stream));
+          // The other partition comes in the middle of the first one's firing.
+          if (owned.length === 1) {
+            owned = [...owned, place(theirs)];
+            assign([place(theirs)]);
+            await world.time.pass(0);
+          }
+          return await eventStore.append(appends);
+        },
+      },
+    },
+    { limits: { deadlineStreams: 1 } },
+  );
+  await world.time.pass(100_000);
+  await two.worker.start();
+  assign([place(mine)]);
+  await world.time.pass(10_000);
+  expect(fired).toEqual([streamOf(mine)]);
   await two.worker.stop();
 });
 
