@@ -142,7 +142,7 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
       let node = coordinators.get(group);
       if (node === undefined) {
         await cluster.refreshMetadataIfNecessary();
-        node = String((await cluster.findGroupCoordinatorMetadata({ groupId: group })).coordinator.nodeId);
+        node = await findCoordinator(cluster, group, () => closed);
         coordinators.set(group, node);
       }
       try {
@@ -267,6 +267,21 @@ export function openConnection(options: ConnectionOptions): KafkaConnection {
     },
   };
 }
+
+/** A cluster that never had a group makes the topic of their offsets at the first question, which takes a moment. */
+async function findCoordinator(cluster: Cluster, group: string, isClosed: () => boolean): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return String((await cluster.findGroupCoordinatorMetadata({ groupId: group })).coordinator.nodeId);
+    } catch (error) {
+      if (attempt >= COORDINATOR_ATTEMPTS || isClosed()) throw error;
+    }
+    await sleep(COORDINATOR_PAUSE_MS);
+  }
+}
+
+const COORDINATOR_ATTEMPTS = 10;
+const COORDINATOR_PAUSE_MS = 200;
 
 function leadersOf(cluster: Cluster, topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>> {
   try {

@@ -141,6 +141,8 @@ test("a group outside its topic's log stops and says so, until somebody moves it
   await moveGroup(access(), { group: "group", topic: "orders", to: "beginning", prefix: room.prefix });
   const found = watch(bus, "group");
   await found.reached(2);
+  const moved = moveGroup(access(), { group: "group", topic: "orders", to: "end", prefix: room.prefix });
+  await expect(moved).rejects.toThrow("cannot be moved while members of it run");
   await found.consumer.stop();
 });
 

@@ -6,7 +6,7 @@
  * longest outage, an acknowledged message is on two brokers where there are three, and no broker that lacks it may lead.
  */
 import { type DescribedTopic, openConnection, withAdmin } from "./connection.ts";
-import { KafkaStoppedError } from "./kafka-error.ts";
+import { codeOf, KafkaStoppedError } from "./kafka-error.ts";
 import type { KafkaLog } from "./log.ts";
 import type { KafkaBusOptions } from "./kafka-bus.ts";
 
@@ -124,6 +124,7 @@ export async function moveGroup(
     const partitions = Array.from({ length: count }, (_, partition) => partition);
     const offsets = await connection.listOffsets([{ topic: prefix + topic, partitions }], to);
     await connection.commit(prefix + group, undefined, offsets).catch((error: unknown) => {
+      if (!RUNNING.has(codeOf(error) ?? "")) throw error;
       throw new KafkaStoppedError(`group ${prefix + group} cannot be moved while members of it run: stop them first`, {
         cause: error,
       });
@@ -132,6 +133,9 @@ export async function moveGroup(
     await connection.close();
   }
 }
+
+/** How Kafka refuses to move a group that has members. */
+const RUNNING = new Set(["UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS"]);
 
 function clientOf({ brokers, security, log }: TopicAccess) {
   return { ...security, brokers, clientId: "rerate-topics", log, requestTimeoutMs: REQUEST_TIMEOUT_MS };
