@@ -6,7 +6,7 @@
 import { createImportHold } from "@rerate/cli";
 import { createEmitter, createKafkaEmitter, type Emitter, type Fact } from "@rerate/client";
 import type { KafkaBus } from "@rerate/message-bus/kafka";
-import { partitionKey, shardOf } from "@rerate/ledger";
+import { ownerOfKey, shardOf } from "@rerate/ledger";
 import { elapsedMs, sleep } from "@rerate/runtime";
 import { SERVICES, type ServiceName, type Stack } from "@rerate/stack";
 import { seededRandom } from "@rerate/testkit";
@@ -228,10 +228,8 @@ function publishAgain(bus: KafkaBus, seed: number | string): Republisher {
 
 const AGAIN = "published-again";
 
-/** Keys are namespace and account; this feed's names need no escaping. */
 function shardOfKey(key: string): number {
-  const [ns = "", account = ""] = key.split(".");
-  if (partitionKey(ns, account) !== key) throw new Error(`${key} is no key of a plain account`);
+  const { ns, account } = ownerOfKey(key);
   return shardOf(ns, account);
 }
 
