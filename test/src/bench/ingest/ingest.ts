@@ -49,6 +49,8 @@ interface Settings {
 interface Figures {
   readonly perSecond: number;
   readonly serverMicros: number;
+  /** Of the server's, the main thread's. */
+  readonly mainMicros: number;
   readonly loadMicros: number;
 }
 
@@ -216,19 +218,21 @@ function printRows(
       thousands(median(rates)),
       `${thousands(Math.min(...rates))}–${thousands(Math.max(...rates))}`,
       median(figures.map(({ serverMicros }) => serverMicros)).toFixed(1),
+      median(figures.map(({ mainMicros }) => mainMicros)).toFixed(1),
       median(figures.map(({ loadMicros }) => loadMicros)).toFixed(1),
       (median(rates) / ceiling).toFixed(3),
     ];
   };
   print(
     table([
-      ["", "events/s", "min–max", "server µs CPU/event", "load maker µs", "of raw"],
+      ["", "events/s", "min–max", "server µs CPU/event", "of it main thread", "load maker µs", "of raw"],
       line("many accounts", rows.many),
       line("one hot account", rows.hot),
       [
         `raw appends, ${Math.round(meanBytes)} bytes each`,
         thousands(ceiling),
         `${thousands(Math.min(...ceilings))}–${thousands(Math.max(...ceilings))}`,
+        "",
         "",
         "",
         "1",
@@ -240,7 +244,7 @@ function printRows(
 /** From the first request until the read models and the wallets show everything. Bodies are made before. */
 async function measure(server: Server, load: Load, settings: Settings, shape: Shape, events: number): Promise<Figures> {
   const bodies = load.make(shape, events, settings.batch);
-  const cpu = { server: server.cpuMicros(), load: process.cpuUsage() };
+  const cpu = { server: server.cpuMicros(), main: server.mainThreadMicros(), load: process.cpuUsage() };
   const started = performance.now();
   await send(server, bodies, settings);
   await waitForBalances(server, load, load.newest);
@@ -249,6 +253,7 @@ async function measure(server: Server, load: Load, settings: Settings, shape: Sh
   return {
     perSecond: events / seconds,
     serverMicros: (server.cpuMicros() - cpu.server) / events,
+    mainMicros: (server.mainThreadMicros() - cpu.main) / events,
     loadMicros: (own.user + own.system) / events,
   };
 }

@@ -10,6 +10,8 @@ export interface Server {
   readonly url: string;
   /** CPU of the process and its threads so far, in microseconds (in steps of 10 ms). */
   cpuMicros(): number;
+  /** Of that, the main thread's. */
+  mainThreadMicros(): number;
   /** Largest resident memory so far, in MB. */
   peakMegabytes(): number;
   post(path: string, body: string, contentType: string): Promise<Reply>;
@@ -52,11 +54,8 @@ export async function startServer(dataDirectory: string, nodeFlags: readonly str
 
   return {
     url,
-    cpuMicros() {
-      // After the command's name in parentheses: utime and stime are the 12th and 13th field.
-      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-      return (Number(fields[11]) + Number(fields[12])) * MICROS_PER_TICK;
-    },
+    cpuMicros: () => microsOf(`/proc/${child.pid}/stat`),
+    mainThreadMicros: () => microsOf(`/proc/${child.pid}/task/${child.pid}/stat`),
     peakMegabytes() {
       const line = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"));
       return Math.round(Number(line?.[1]) / 1_000);
@@ -75,6 +74,12 @@ export async function startServer(dataDirectory: string, nodeFlags: readonly str
       await ended;
     },
   };
+}
+
+function microsOf(stat: string): number {
+  // After the command's name in parentheses: utime and stime are the 12th and 13th field.
+  const fields = readFileSync(stat, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * MICROS_PER_TICK;
 }
 
 /** What `pnpm start` gives to Node: the flags matter for memory. */
