@@ -8,7 +8,8 @@ import { streamName, type ContractEvent, type DocumentEvent } from "@rerate/ledg
 import { fromMilliseconds } from "@rerate/money";
 import { chainHash } from "@rerate/event-store";
 import { COMPLETED_LIST, EARLIER_LIST, FIRST_LIST, LATER_VERSION, POOL, type PoolDocument } from "./plan-pool.ts";
-import { DAY, START, type SimAccount, type Workload } from "./workload.ts";
+import { DAY, START, type SimAccount } from "./accounts.ts";
+import type { Workload } from "./workload.ts";
 
 export interface Announcement {
   readonly atMs: number;

@@ -13,7 +13,8 @@ import { readBooks, type AccountBooks, type Books, type WalletBooks } from "./bo
 import { accountKey, expectedAccount, identityOf, type ExpectedAccount } from "./oracle.ts";
 import { LISTED_PLANS } from "./plan-pool.ts";
 import { NOTHING, plus, rational, text, type Rational } from "./rational.ts";
-import type { SimAccount, Workload } from "./workload.ts";
+import type { SimAccount } from "./accounts.ts";
+import type { Workload } from "./workload.ts";
 
 export interface Checked {
   readonly problems: readonly string[];

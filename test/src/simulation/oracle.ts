@@ -23,7 +23,8 @@ import {
   times,
   type Rational,
 } from "./rational.ts";
-import { planInForce, type SentBody, type SimAccount, type Workload } from "./workload.ts";
+import { planInForce, type SimAccount } from "./accounts.ts";
+import type { SentBody, Workload } from "./workload.ts";
 
 /** What arrival decided: the content recorded under an identity, by the account's key and the identity's. */
 export interface Arrivals {
@@ -174,10 +175,7 @@ class AccountOracle {
       }
     }
     const inForce = new Map([...corrections].map(([corrected, list]) => [corrected, this.#corrections(list)]));
-    for (const [identity, contents] of originals) {
-      const fact = this.#original(identity, contents, inForce.get(identity));
-      if (fact !== undefined) facts.push(fact);
-    }
+    for (const [identity, contents] of originals) facts.push(...this.#original(identity, contents, inForce.get(identity)));
     return facts;
   }
 
@@ -199,14 +197,14 @@ class AccountOracle {
     return highest;
   }
 
-  #original(identity: string, contents: Map<string, UsageAccepted>, correction: UsageAccepted | undefined): Fact | undefined {
+  #original(identity: string, contents: Map<string, UsageAccepted>, correction: UsageAccepted | undefined): readonly Fact[] {
     const [any] = contents.values();
-    if (any === undefined) return undefined;
+    if (any === undefined) return [];
     const occurredMs = Date.parse(any.occurredAt.slice(0, 23) + "Z");
     const plan = planInForce(this.#workload, this.#account, occurredMs);
     if (plan === undefined) {
       for (const hash of contents.keys()) this.#park(identity, hash, ["no-rules"]);
-      return undefined;
+      return [];
     }
     const priced = [...contents.values()].filter((content) => measuresUnder(plan, content) !== undefined);
     const message =
@@ -219,9 +217,9 @@ class AccountOracle {
       this.#park(identity, one.contentHash, message === undefined ? unpriced : [...unpriced, "conflict"]);
     }
     const measures = message === undefined ? undefined : measuresUnder(plan, correction ?? message);
-    if (message === undefined || measures === undefined) return undefined;
+    if (message === undefined || measures === undefined) return [];
     this.#recorded.add(identity);
-    return { message, plan, occurredMs, measures, period: monthOf(this.#account.timeZone, occurredMs) };
+    return [{ message, plan, occurredMs, measures, period: monthOf(this.#account.timeZone, occurredMs) }];
   }
 
   #add(key: string, period: string, { unit, amount, price }: Pick<OracleMeasure, "unit" | "amount" | "price">): void {

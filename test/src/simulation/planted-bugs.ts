@@ -13,7 +13,7 @@ import { createOutcomeSignalService } from "@rerate/service-outcome-signal";
 import { createSettlementService } from "@rerate/service-settlement";
 import { runSeed, type SeedResult } from "./run-seed.ts";
 import { SOUND, type Makers } from "./system.ts";
-import { DAY } from "./workload.ts";
+import { DAY } from "./accounts.ts";
 
 export const PLANTED: Readonly<Record<string, Makers>> = {
   "offset-before-append": {

@@ -11,7 +11,8 @@ import { checkAll } from "./checks.ts";
 import { faultyBus } from "./faulty-bus.ts";
 import { faultsOf, type Fault, type Faults } from "./faults.ts";
 import { createSystem, SERVICES, SOUND, type Makers, type System } from "./system.ts";
-import { START, workloadOf, type Send, type Workload } from "./workload.ts";
+import { START } from "./accounts.ts";
+import { workloadOf, type Send, type Workload } from "./workload.ts";
 
 export interface SeedOptions {
   readonly seed: number;
