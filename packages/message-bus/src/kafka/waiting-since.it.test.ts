@@ -36,3 +36,19 @@ test("the first message behind a group's offset says since when it waits; where 
   expect(waiting[0]?.sinceMs).toBeLessThanOrEqual(between);
   expect(await bus.waitingSince("group", ["payments"])).toEqual([]);
 });
+
+test("marks wait for nobody", async () => {
+  const bus = await room.open({ instance: "2" });
+  const member = watch(bus, "marked", { topics: ["published"] });
+  await bus.publish("published", [{ key: "k", shard: 0, body: 0 }]);
+  await until(() => member.count() === 1);
+  await member.consumer.stop();
+  bus.mark("published", "2026-11-21T12:00:00.000000000Z");
+  await until(async () => (await bus.lag("marked")).some(({ topic, lag }) => topic === "published" && lag > 0));
+  expect(await bus.waitingSince("marked", ["published"])).toEqual([]);
+  const before = Date.now();
+  await bus.publish("published", [{ key: "k", shard: 0, body: 1 }]);
+  const [waiting] = await bus.waitingSince("marked", ["published"]);
+  expect(waiting).toMatchObject({ topic: "published", partition: 0 });
+  expect(waiting?.sinceMs).toBeGreaterThanOrEqual(before);
+});
