@@ -22,10 +22,13 @@ export async function checkStreamTopics(config: Config, topics: readonly TopicPl
   return await checkTopics(accessOf(config), topics, settingsOf(config));
 }
 
+/** A process that ended without a word is a member of its group until its session is over. */
+const MEMBERS_GONE_MS = 15_000;
+
 /** Puts a group, none of whose members may run, at the beginning or the end of a topic. */
 export async function moveStreamGroup(config: Config, group: string, topic: string, to: "beginning" | "end"): Promise<void> {
   const { moveGroup } = await import("@rerate/message-bus/kafka");
-  await moveGroup(accessOf(config), { group, topic, to });
+  await moveGroup(accessOf(config), { group, topic, to, waitMs: MEMBERS_GONE_MS });
 }
 
 /** Throws a `ConfigError` that lists what is not as it must be. */

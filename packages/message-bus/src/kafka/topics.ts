@@ -5,6 +5,7 @@
  * Owns which settings a kind of topic needs. Until a fact is recorded its topic is the only copy, so retention is far above the
  * longest outage, an acknowledged message is on two brokers where there are three, and no broker that lacks it may lead.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type DescribedTopic, openConnection, withAdmin } from "./connection.ts";
 import { codeOf, KafkaStoppedError } from "./kafka-error.ts";
 import type { KafkaLog } from "./log.ts";
@@ -116,24 +117,37 @@ export async function moveGroup(
     topic,
     to,
     prefix = "",
-  }: { readonly group: string; readonly topic: string; readonly to: "beginning" | "end"; readonly prefix?: string },
+    waitMs = 0,
+  }: {
+    readonly group: string;
+    readonly topic: string;
+    readonly to: "beginning" | "end";
+    readonly prefix?: string;
+    /** How long members may take to be gone: a process that ended without a word stays one until its session is over. */
+    readonly waitMs?: number;
+  },
 ): Promise<void> {
   const connection = openConnection(clientOf(access));
   try {
     const count = (await connection.partitionCounts([prefix + topic])).get(prefix + topic) ?? 0;
     const partitions = Array.from({ length: count }, (_, partition) => partition);
     const offsets = await connection.listOffsets([{ topic: prefix + topic, partitions }], to);
-    await connection.commit(prefix + group, undefined, offsets).catch((error: unknown) => {
-      if (!RUNNING.has(codeOf(error) ?? "")) throw error;
-      throw new KafkaStoppedError(`group ${prefix + group} cannot be moved while members of it run: stop them first`, {
-        cause: error,
-      });
-    });
+    for (let waitedMs = 0; ; waitedMs += MOVE_AGAIN_MS) {
+      try {
+        return await connection.commit(prefix + group, undefined, offsets);
+      } catch (error) {
+        if (!RUNNING.has(codeOf(error) ?? "")) throw error;
+        const problem = `group ${prefix + group} cannot be moved while members of it run: stop them first`;
+        if (waitedMs >= waitMs) throw new KafkaStoppedError(problem, { cause: error });
+        await sleep(MOVE_AGAIN_MS);
+      }
+    }
   } finally {
     await connection.close();
   }
 }
 
+const MOVE_AGAIN_MS = 500;
 /** How Kafka refuses to move a group that has members. */
 const RUNNING = new Set(["UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS"]);
 
