@@ -38,7 +38,8 @@ export async function sumsOf(client: RerateClient): Promise<LedgerState> {
     const { units } = await client.balance(account);
     const outcomes = await everyOutcome(client, account);
     // Which fact of an account on tiers has paid for which tier is a matter of order.
-    const factOf = ({ source, id }: EntryRow): string => (account.startsWith(TIERED_PLAN) ? "" : `${source ?? ""} ${id ?? ""}`);
+    const isTiered = account.startsWith(TIERED_PLAN);
+    const factOf = ({ source, id }: EntryRow): string => (isTiered ? "" : `${source ?? ""} ${correctedId(id ?? "")}`);
     const groups = Object.groupBy(entries, (entry) => `${entry.item} ${entry.unit} ${entry.period} ${factOf(entry)}`);
     return {
       entries: Object.fromEntries(
@@ -52,6 +53,11 @@ export async function sumsOf(client: RerateClient): Promise<LedgerState> {
       costs: sorted((await everyCost(client, account)).map(({ id, amount }) => ({ id, amount }))),
     };
   });
+}
+
+/** One that came before its original has no entry of its own: the original's is priced by it. */
+function correctedId(id: string): string {
+  return id.replace(/-c\d+$/, "");
 }
 
 async function forEachAccount(client: RerateClient, read: (account: string) => Promise<unknown>): Promise<LedgerState> {
