@@ -80,6 +80,17 @@ test("with a key servers start, and the gateway brings to each what is its own",
   }
 });
 
+test("what alarms read is exported by running processes", async () => {
+  const books = children.find(({ name }) => name === "books");
+  if (books === undefined) throw new Error("books does not run");
+  const metrics = await (await fetch(`${loopback(books)}/metrics`)).text();
+  expect(metrics).toMatch(/^rerate_ready_services\{service="catalog"\} 1$/m);
+  expect(metrics).toMatch(/^rerate_heartbeat_age_seconds\{service="catalog",instance="[\w.-]+"\} -?\d/m);
+  expect(metrics).toMatch(/^rerate_parked_messages 0$/m);
+  expect(metrics).toMatch(/^rerate_check_ok\{check="projections"\} 1$/m);
+  expect(metrics).toMatch(/^rerate_disk_free_bytes \d/m);
+});
+
 /** Where a server that listens everywhere is found from here. */
 function loopback({ said }: Child): string {
   return String(said["url"]).replace("0.0.0.0", "127.0.0.1");

@@ -7,19 +7,20 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startChild } from "./child.ts";
+import { type Child, startChild } from "./child.ts";
 
 const CATALOG = join(import.meta.dirname, "../../../services/catalog/src/main.ts");
 const NEEDS_KEY = 401;
 
 const folder = mkdtempSync(join(tmpdir(), "rerate-first-key-"));
-const catalog = await startChild({
-  name: "catalog",
-  script: CATALOG,
-  environment: { RERATE_HOST: "127.0.0.1", RERATE_PORT: "0", RERATE_DATA: folder },
-  logFile: join(folder, "catalog.log"),
-});
+let catalog: Child | undefined;
 try {
+  catalog = await startChild({
+    name: "catalog",
+    script: CATALOG,
+    environment: { RERATE_HOST: "127.0.0.1", RERATE_PORT: "0", RERATE_DATA: folder },
+    logFile: join(folder, "catalog.log"),
+  });
   const answer = await fetch(`${String(catalog.said["url"])}/v1/keys`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -33,6 +34,6 @@ try {
     process.stdout.write(`${key}\n`);
   } else throw new Error(`catalog answered ${answer.status}: ${await answer.text()}`);
 } finally {
-  await catalog.stop();
+  await catalog?.stop();
   rmSync(folder, { recursive: true, force: true });
 }
