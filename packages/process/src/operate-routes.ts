@@ -143,16 +143,31 @@ const NO_RECONCILIATION =
   "topics of this engine keep no message that has been handled, so there is nothing to compare the log with; `rerate verify` audits the log";
 
 /** The message in parked bytes; undefined where they do not decode. */
-export function decodeParked(record: ParkedRecord): unknown {
-  const topic = topicNames().find((name) => name === record.topic);
+export function decodeParked({ topic: name, bytes, headers }: ParkedRecord): unknown {
+  const topic = topicNames().find((one) => one === name);
   if (topic === undefined) return undefined;
   try {
-    return topicCodec(topic).decode(record.bytes);
+    return topicCodec(topic).decode(bytes);
   } catch {
-    // Bytes that do not decode are why it was parked: they are shown as they are.
+    // What producers send is no Avro of ours, as a rule: JSON with headers beside it. Other bytes are shown as they are.
+    const content = jsonOf(bytes);
+    if (content === undefined) return undefined;
+    return headers === undefined ? content : { headers, content };
+  }
+}
+
+/** What a JSON text holds; undefined for other bytes, and for more than anybody would read. */
+function jsonOf(bytes: Uint8Array): unknown {
+  if (bytes.length > MOST_SHOWN) return undefined;
+  try {
+    return JSON.parse(UTF8.decode(bytes));
+  } catch {
     return undefined;
   }
 }
+
+const MOST_SHOWN = 1_000_000;
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** More than this are counted as this many. */
 const COUNTED = 100_000;

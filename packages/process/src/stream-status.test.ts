@@ -16,7 +16,9 @@ function engines(asked: string[]): StreamEngines {
         group === "settlement"
           ? [
               { topic: "usage.accepted", partition: 0, lag: 2 },
-              { topic: "outcome.decided", partition: 0, lag: 5 },
+              { topic: "usage.accepted", partition: 1, lag: 7_000 },
+              { topic: "usage.accepted", partition: 2, lag: 1 },
+              { topic: "outcome.decided", partition: 0, lag: 5_000 },
             ]
           : [{ topic: "signal.accepted", partition: 1, lag: 0 }],
       waitingSince: async (group: string, topics: readonly string[]) => {
@@ -37,6 +39,8 @@ test("the status says since when the oldest fact waits, and asks only about fact
   const status = await readStreamStatus("default", engines(asked), "2026-11-21T11:00:00.000000000Z", []);
   expect(status).toMatchObject({ oldestUnrecordedAt: "2026-11-21T12:00:00.000000000Z", parked: 3, ready: false });
   expect(asked).toEqual(["settlement usage.accepted"]);
+  // Partition 2 has nothing but a mark.
+  expect(status.lag.filter(({ group }) => group === "settlement").map(({ lag }) => lag)).toEqual([2, 7_000, 0, 5_000]);
 });
 
 test("an engine that is out of reach is answered as such: the sender tries again", async () => {

@@ -21,9 +21,7 @@ export async function readStreamStatus(
   own: NonNullable<StatusRead["checkpoints"]>,
 ): Promise<StatusRead> {
   const services = heardStatuses(await engines.statusTable(), systemClock.nowMs());
-  const lag: StatusRead["lag"] = [];
-  for (const group of GROUPS) for (const line of await engines.bus.lag(group)) lag.push({ group, ...line });
-  const oldestMs = await oldestUnrecordedMs(engines, lag);
+  const { lag, oldestMs } = await readLag(engines);
   const checks = NEEDED.map((name) => {
     const here = services.filter(({ service }) => service === name);
     const ok = here.some(({ ready }) => ready);
@@ -50,16 +48,31 @@ const FACT_TOPICS: readonly string[] = TOPIC_TABLE.flatMap(({ name, kind }) =>
   kind === "reported" || kind === "accepted" ? [name] : [],
 );
 
-/** Since when the oldest fact waits, by the clock of who sent it. */
-async function oldestUnrecordedMs({ bus }: StreamEngines, lag: StatusRead["lag"]): Promise<number | undefined> {
+/** A group that is this little behind is perhaps behind on marks alone: between idle services there is always one under way. */
+const FEW = 50;
+
+/** How many messages each group is behind, and since when the oldest fact waits, by the clock of who sent it. */
+async function readLag({
+  bus,
+}: StreamEngines): Promise<{ readonly lag: StatusRead["lag"]; readonly oldestMs: number | undefined }> {
+  const lag: StatusRead["lag"] = [];
   const times: number[] = [];
   for (const group of GROUPS) {
-    const topics = FACT_TOPICS.filter((topic) =>
-      lag.some((line) => line.group === group && line.topic === topic && line.lag > 0),
-    );
-    if (topics.length > 0) for (const { sinceMs } of await bus.waitingSince(group, topics)) times.push(sinceMs);
+    const lines = await bus.lag(group);
+    const topics = new Set(lines.flatMap(({ topic, lag: behind }) => (isWorthALook(topic, behind) ? [topic] : [])));
+    const waiting = topics.size === 0 ? [] : await bus.waitingSince(group, [...topics]);
+    const places = new Set(waiting.map(({ topic, partition }) => `${topic}/${partition}`));
+    for (const { topic, partition, lag: behind } of lines) {
+      const isMarksOnly = topics.has(topic) && behind <= FEW && !places.has(`${topic}/${partition}`);
+      lag.push({ group, topic, partition, lag: isMarksOnly ? 0 : behind });
+    }
+    for (const { topic, sinceMs } of waiting) if (FACT_TOPICS.includes(topic)) times.push(sinceMs);
   }
-  return times.length === 0 ? undefined : Math.min(...times);
+  return { lag, oldestMs: times.length === 0 ? undefined : Math.min(...times) };
+}
+
+function isWorthALook(topic: string, behind: number): boolean {
+  return behind > 0 && (behind <= FEW || FACT_TOPICS.includes(topic));
 }
 
 const LOOK_EVERY_MS = 200;
