@@ -12,7 +12,7 @@ test.each(Object.keys(PLANTED))(
     const found = await findBug(name, FROM, MOST_SEEDS, sound);
     expect(found?.problem, `not found by the seeds ${FROM} to ${FROM + MOST_SEEDS - 1}`).toBeDefined();
   },
-  120_000,
+  300_000,
 );
 
 test("there are at least ten", () => {

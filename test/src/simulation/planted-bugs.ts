@@ -125,16 +125,6 @@ export const PLANTED: Readonly<Record<string, Makers>> = {
     }),
   },
   "nobody-sweeps": { ...SOUND, sweep: () => undefined },
-  "place-of-one-partition-taken-for-all": {
-    ...SOUND,
-    sweep: (options) => ({
-      ...options,
-      checkpointsOf(topic) {
-        const places = options.checkpointsOf(topic);
-        return { load: () => places.load(0), save: (_, position) => places.save(0, position) };
-      },
-    }),
-  },
   "projection-skips-a-batch": {
     ...SOUND,
     eventStore: (store, service) => (service === "books" ? skippingAfterRestart(store) : store),
@@ -147,7 +137,6 @@ const ON_THE_STREAM: ReadonlySet<string> = new Set([
   "mark-before-publish",
   "mark-of-one-source-taken-for-all",
   "nobody-sweeps",
-  "place-of-one-partition-taken-for-all",
 ]);
 
 export interface Found {

@@ -4,6 +4,7 @@
  * Everything that is random comes from forks of the seed, so that the same seed does the same again, byte for byte.
  */
 import { partitionKey, shardOf } from "@rerate/ledger";
+import type { ParkedRecord } from "@rerate/message-bus";
 import { fromMilliseconds } from "@rerate/money";
 import { seededRandom, virtualScheduler, type SeededRandom, type VirtualScheduler } from "@rerate/testkit";
 import { announce, announcementsOf } from "./announcements.ts";
@@ -69,7 +70,7 @@ export async function runSeed({
     });
     return {
       seed,
-      problems: [...unquiet, ...system.errors, ...problems],
+      problems: [...unquiet, ...system.errors, ...problems, ...(stream ? unanswered(parked) : [])],
       trace: books.trace,
       events: books.events,
       sends,
@@ -78,6 +79,13 @@ export async function runSeed({
   } finally {
     system.database?.close();
   }
+}
+
+/** Retries that were asked for and never done. */
+function unanswered(parked: readonly ParkedRecord[]): string[] {
+  return parked.flatMap(({ id, service, retryAskedAt }) =>
+    retryAskedAt === undefined ? [] : [`${service} was asked at ${retryAskedAt} to retry ${id}, and has not`],
+  );
 }
 
 /** So many turns without anything happening are quiet: more than 15 seconds, in which every timer of a running worker fires. */
@@ -171,6 +179,7 @@ class Run {
       };
       ports.defer(deliver, random.integer(0, 2_500));
     }
+    if (random.chance(0.3)) await this.#askRetries();
     const turns = random.integer(6, 18);
     for (let turn = 0; turn < turns || this.#unsent > 0; turn++) {
       await scheduler.settle(random.integer(1, random.chance(0.5) ? 12 : 120));
@@ -179,6 +188,13 @@ class Run {
       if (turn % 4 === 0) system.mark();
       if (turn > 500) throw new Error("the doors cannot get rid of their messages");
     }
+  }
+
+  /** An operator asks for another try of some of what is parked. It mends nothing that time does not mend, and must leave no trace. */
+  async #askRetries(): Promise<void> {
+    const { parked } = this.#parts.system.bus();
+    for (const { id } of this.#parts.random.shuffle(await parked.list({ limit: 100 })).slice(0, 5))
+      await parked.askRetry(id, this.#now());
   }
 
   #acknowledged({ ns, name, body }: Send): void {
