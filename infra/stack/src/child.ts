@@ -51,13 +51,13 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   });
   const tail = keepTail(child, log);
   let running = true;
-  // Whoever exits without stopping it first, such as a failed test, leaves nothing behind.
-  const endWithParent = (): void => void child.kill("SIGTERM");
-  process.once("exit", endWithParent);
+  if (RUNNING.size === 0) process.on("exit", endChildren);
+  RUNNING.add(child);
   const exited = new Promise<Exit>((resolve) => {
     child.once("close", (code, signal) => {
       running = false;
-      process.off("exit", endWithParent);
+      RUNNING.delete(child);
+      if (RUNNING.size === 0) process.off("exit", endChildren);
       log.end();
       resolve({ code, signal });
     });
@@ -81,6 +81,13 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       return exit;
     },
   };
+}
+
+const RUNNING = new Set<ChildProcess>();
+
+/** Whoever exits without stopping them first, such as a failed test, leaves nothing behind. */
+function endChildren(): void {
+  for (const child of RUNNING) child.kill("SIGTERM");
 }
 
 const TAIL_LINES = 20;
