@@ -46,6 +46,8 @@ interface Entry {
 
 /** While a partition is full, fetches of the others wait only this long at first, so that it is soon asked for again. */
 const SHORT_WAIT_MS = 10;
+/** A fetch that brought so much is followed by the next one at once. */
+const MUCH_BYTES = 65_536;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2_000;
 
@@ -122,6 +124,7 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
       succeeded();
       const count = await take(fetched, wanted, goesOn);
       empty = count === 0 ? empty + 1 : 0;
+      if (count > 0 && bytesOf(fetched) < MUCH_BYTES && goesOn()) await naps.nap(tempo.gatherMs);
     }
   }
 
@@ -201,6 +204,10 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
       naps.wake();
     },
   };
+}
+
+function bytesOf(fetched: readonly FetchedPartition[]): number {
+  return fetched.reduce((sum, { records }) => sum + records.length, 0);
 }
 
 /** A broker answers the first partitions of a request first, so each gets its turn. */

@@ -6,6 +6,8 @@
 export interface Tempo {
   /** A broker keeps a fetch so long while there is nothing new. */
   readonly fetchWaitMs: number;
+  /** After a fetch that brought little the next one waits so long: what comes meanwhile goes together. The first never waits. */
+  readonly gatherMs: number;
   readonly heartbeatMs: number;
   /** A member that is not heard of for so long loses its partitions. */
   readonly sessionTimeoutMs: number;
@@ -39,6 +41,7 @@ export interface Tempo {
 
 export const DEFAULT_TEMPO: Tempo = {
   fetchWaitMs: 5_000,
+  gatherMs: 10,
   heartbeatMs: 1_000,
   sessionTimeoutMs: 10_000,
   rebalanceTimeoutMs: 60_000,

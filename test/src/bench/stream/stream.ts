@@ -14,6 +14,7 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureIdle } from "../idle/idle.ts";
+import { median } from "../ingest/figures.ts";
 import { createLoad, HOT_ACCOUNT, type Load, type Shape } from "../ingest/load.ts";
 import { startCounting } from "./cpu.ts";
 import { openKafkaClient, toMessage, type KafkaClient } from "./kafka-client.ts";
@@ -29,6 +30,7 @@ const HELP = `pnpm bench stream [options]
   --rounds 3            windows per row
   --settlements 1,2     how many processes of settlement; one series of rounds for each
   --latency 15          seconds of an open loop at half of the rate found; 0 leaves it out
+  --rate N              usages per second of the open loop, instead of half of the rate found
   --idle 0              seconds of idle that are measured at the end; 0 leaves it out
   --seed 1
   --directory DIR       where the data goes (default: the system's temporary directory)
@@ -42,6 +44,7 @@ interface Settings {
   readonly rounds: number;
   readonly settlements: readonly number[];
   readonly latencySeconds: number;
+  readonly latencyRate: number | undefined;
   readonly idleSeconds: number;
   readonly seed: number;
   readonly directory: string;
@@ -79,6 +82,7 @@ function readSettings(arguments_: readonly string[]): Settings | undefined {
       rounds: { type: "string", default: "3" },
       settlements: { type: "string", default: "1,2" },
       latency: { type: "string", default: "15" },
+      rate: { type: "string" },
       idle: { type: "string", default: "0" },
       seed: { type: "string", default: "1" },
       directory: { type: "string", default: tmpdir() },
@@ -93,6 +97,7 @@ function readSettings(arguments_: readonly string[]): Settings | undefined {
     rounds: Number(values.rounds),
     settlements: values.settlements.split(",").map(Number),
     latencySeconds: Number(values.latency),
+    latencyRate: values.rate === undefined ? undefined : Number(values.rate),
     idleSeconds: Number(values.idle),
     seed: Number(values.seed),
     directory: values.directory,
@@ -235,7 +240,7 @@ async function latencyOf(bench: Bench, shape: Shape, settlements: number, window
   const { settings, load, kafka, stack } = bench;
   if (settings.latencySeconds === 0) return [];
   const rates = windows.filter((row) => row.shape === shape && row.settlements === settlements).map((row) => row.perSecond);
-  const perSecond = (rates.toSorted((a, b) => a - b)[rates.length >>> 1] ?? 0) / 2;
+  const perSecond = settings.latencyRate ?? median(rates) / 2;
   const events = load.events(shape, Math.ceil(perSecond * settings.latencySeconds));
   progress(`latency at ${perSecond.toFixed(0)} usages/s, ${shape}, ${settlements} settlement`);
   const latencies = await measureLatency({ kafka, events, perSecond });
