@@ -9,7 +9,7 @@ import kafkajs, { type Admin, type Cluster, type Kafka } from "kafkajs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
-import { KafkaError, KafkaStoppedError } from "./kafka-error.ts";
+import { asKafkaError, causes, KafkaError, KafkaStoppedError } from "./kafka-error.ts";
 import type { KafkaLog } from "./log.ts";
 import type { Exchange } from "./protocol.ts";
 
@@ -475,44 +475,3 @@ function clusterOf(kafka: Kafka): Cluster {
   if (found === undefined) throw new Error("kafkajs gave no cluster");
   return found;
 }
-
-/** The innermost error that the protocol or the connection named. */
-function asKafkaError(error: unknown): KafkaError {
-  if (error instanceof KafkaError) return error;
-  let code: string | undefined;
-  for (const inner of causes(error)) {
-    if ("type" in inner && typeof inner.type === "string") code = inner.type;
-    else if (CONNECTION_ERRORS.has(inner.name)) code ??= "CONNECTION";
-  }
-  return new KafkaError(code ?? "UNEXPECTED", `Kafka: ${messageOf(error)}`, error);
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // What creating topics throws: one error for each that was refused.
-  const parts: readonly unknown[] = "errors" in error && Array.isArray(error.errors) ? error.errors : [];
-  return [error.message, ...parts.map((part) => (part instanceof Error ? topicError(part) : String(part)))].join(": ");
-}
-
-function topicError(error: Error): string {
-  return "topic" in error ? `${String(error.topic)}: ${error.message}` : error.message;
-}
-
-/** An error and what caused it, outermost first. */
-function causes(error: unknown): readonly Error[] {
-  const found: Error[] = [];
-  for (let inner = error; inner instanceof Error && !found.includes(inner); inner = inner.cause) found.push(inner);
-  return found;
-}
-
-const CONNECTION_ERRORS = new Set([
-  "KafkaJSConnectionError",
-  "KafkaJSConnectionClosedError",
-  "KafkaJSRequestTimeoutError",
-  "KafkaJSBrokerNotFound",
-  "KafkaJSLockTimeout",
-  "KafkaJSGroupCoordinatorNotFound",
-  "KafkaJSMetadataNotLoaded",
-  "KafkaJSTopicMetadataNotLoaded",
-  "KafkaJSNoBrokerAvailableError",
-]);
