@@ -51,7 +51,8 @@ async function expectMembers(stack: Stack, service: ServiceName, numbers: readon
 }
 
 async function killForGood(stack: Stack, service: ServiceName): Promise<void> {
-  const [first] = stack.processesOf(service);
-  first?.child?.signal("SIGKILL");
-  await first?.stop();
+  const first = stack.processesOf(service).find(({ name }) => name === `${service}-1`);
+  if (first?.child === undefined) throw new Error(`${service}-1 does not run`);
+  first.child.signal("SIGKILL");
+  await first.stop();
 }
