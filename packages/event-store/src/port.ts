@@ -5,7 +5,10 @@
  * Owns no encoding: the text of `data` and `metadata` is stored and returned exactly as given.
  */
 
-/** Where a reader of all streams stands. Opaque: kept and handed back, never computed with. */
+/**
+ * Where a reader of all streams stands. Opaque: kept and handed back. Of two positions of one log the later is the longer text,
+ * or of the same length and greater; nothing else may be read from them.
+ */
 export type Position = string;
 
 /** The expected revision of a stream that does not exist yet. There is no "any": every append names its revision. */
