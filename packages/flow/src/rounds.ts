@@ -10,6 +10,7 @@ import { allSettled } from "./all-settled.ts";
 import { type Blocked, createStreamDecider, Outage } from "./decide-stream.ts";
 import type { DomainEvent } from "./decider.ts";
 import { BrokenStream, createStateLoader } from "./load-state.ts";
+import { toMilliseconds } from "./milliseconds.ts";
 import { createParking, QUARANTINED } from "./parking.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { StateCache } from "./state-cache.ts";
@@ -51,6 +52,8 @@ export function createRounds<State, Message extends object, Event extends Domain
   // Counted here and reported per round: a call per message would cost more than the decision.
   let recorded = 0;
   let skipped = 0;
+  /** Gaps that could not be filled, since when. */
+  const gaps = new Map<string, number>();
 
   async function run(works: readonly StreamWork[]): Promise<void> {
     let open = works;
@@ -190,12 +193,32 @@ export function createRounds<State, Message extends object, Event extends Domain
         return;
       }
       if (page.length < limits.pageEvents) {
-        // What was published is in the log; a reader may be behind it for a moment.
-        wait(work, `${sourceStream} can't be read from revision ${fromRevision} yet`);
+        unfilled(work, gap);
         return;
       }
       from += page.length;
     }
+  }
+
+  /**
+   * What was published is in the log; a reader may be behind it for a moment. What does not appear there was never published by
+   * this log: it is parked, so that nothing waits for it. Should it appear later, the sweep finds it there.
+   */
+  function unfilled(work: StreamWork, gap: string): void {
+    const detail = `the source stream holds nothing that leads up to it: ${gap}`;
+    const key = `${work.stream} ${gap}`;
+    const nowMs = toMilliseconds(clock.now());
+    const since = gaps.get(key) ?? nowMs;
+    if (nowMs - since < limits.gapPatienceMs) {
+      if (gaps.size >= MOST_GAPS) gaps.clear();
+      gaps.set(key, since);
+      wait(work, detail);
+      return;
+    }
+    const answer = { status: "parked", detail } as const;
+    const decision = { kind: "park", reason: NO_SOURCE, detail, events: [], answer } as const;
+    work.next += 1;
+    work.steps.push({ until: work.next, events: work.events.length, decision });
   }
 
   async function appendAll(works: readonly StreamWork[]): Promise<void> {
@@ -370,6 +393,10 @@ export function createRounds<State, Message extends object, Event extends Domain
 /** Events this close are read in one go. */
 const NEIGHBOURS = 16;
 const LONGEST_PAUSE_MS = 5_000;
+/** Why a message is parked whose source does not hold what it says. */
+const NO_SOURCE = "no-source";
+/** Remembered at most; forgetting one only makes it wait longer. */
+const MOST_GAPS = 10_000;
 
 export function isRefusal(read: object): read is { readonly park: string; readonly detail: string } {
   return "park" in read;

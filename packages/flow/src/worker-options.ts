@@ -156,6 +156,8 @@ export interface Limits {
   readonly markEveryMs: number;
   /** Keys in memory before the index is saved. */
   readonly unsavedKeys: number;
+  /** How long a message waits for its source to hold what it says, before it is parked. */
+  readonly gapPatienceMs: number;
   /** How often parked records are looked through for those that somebody asked to retry. */
   readonly retryEveryMs: number;
   /** How often published topics are swept for what was lost on the way, and how old something must be to be missed. */
@@ -181,6 +183,7 @@ export const DEFAULT_LIMITS: Limits = {
   deadlinesPerStream: 1_000,
   markEveryMs: 1_000,
   unsavedKeys: 100_000,
+  gapPatienceMs: 30_000,
   retryEveryMs: 5_000,
   sweepEveryMs: 60_000,
   sweepGraceMs: 30_000,

@@ -266,6 +266,34 @@ describe("numbers without gaps", () => {
   });
 });
 
+test("what claims to be published by a log that does not hold it is parked after a while, and what waited behind it goes on", async () => {
+  const world = surroundings();
+  const target = toyWorker(world, {
+    name: "follower",
+    prefixes: ["follow-"],
+    streamOf: ({ account }: ToyMessage) => streamOf(account, "follow"),
+    inputs: [{ ...forwardedInput, topic: "toy.in" }],
+  });
+  await target.start();
+  const forged = { kind: "forwarded", account: "a", number: 7, amount: 1, source: streamOf("nobody"), revision: 6 } as const;
+  await world.bus.publish("toy.in", [message(forged)]);
+  await world.time.pass(5_000);
+  await world.bus.publish("toy.in", [message({ ...forged, source: streamOf("b"), number: 1, revision: 0, amount: 5 })]);
+  await world.time.pass(10_000);
+  expect(await eventsOf(world, streamOf("a", "follow"))).toEqual([]);
+  expect(await world.bus.parked.list({ limit: 10 })).toEqual([]);
+  await world.time.pass(120_000);
+  expect(await eventsOf(world, streamOf("a", "follow"))).toEqual([
+    { type: "Forwarded", data: { number: 1, amount: 5, revision: 0 } },
+  ]);
+  const parked = await world.bus.parked.list({ limit: 10 });
+  expect(parked.map(({ reason, service, bytes }) => [reason, service, jsonCodec.decode(bytes)])).toEqual([
+    ["no-source", "follower", forged],
+  ]);
+  expect(target.status()).toMatchObject({ quarantined: [], waiting: new Map() });
+  await target.stop();
+});
+
 test("a conflict between two appends of one chunk decides only the rest again, and parks the right bytes", async () => {
   const world = surroundings();
   const other = toyWorker(world, { inputs: [] });
