@@ -44,8 +44,8 @@ export async function readStreamStatus(
 }
 
 /** What can still be a fact that nobody has recorded. What is published from a log is recorded. */
-const FACT_TOPICS: readonly string[] = TOPIC_TABLE.flatMap(({ name, kind }) =>
-  kind === "reported" || kind === "accepted" ? [name] : [],
+const FACT_TOPICS: ReadonlySet<string> = new Set(
+  TOPIC_TABLE.flatMap(({ name, kind }) => (kind === "reported" || kind === "accepted" ? [name] : [])),
 );
 
 /** A group that is this little behind is perhaps behind on marks alone: between idle services there is always one under way. */
@@ -66,13 +66,13 @@ async function readLag({
       const isMarksOnly = topics.has(topic) && behind <= FEW && !places.has(`${topic}/${partition}`);
       lag.push({ group, topic, partition, lag: isMarksOnly ? 0 : behind });
     }
-    for (const { topic, sinceMs } of waiting) if (FACT_TOPICS.includes(topic)) times.push(sinceMs);
+    for (const { topic, sinceMs } of waiting) if (FACT_TOPICS.has(topic)) times.push(sinceMs);
   }
   return { lag, oldestMs: times.length === 0 ? undefined : Math.min(...times) };
 }
 
 function isWorthALook(topic: string, behind: number): boolean {
-  return behind > 0 && (behind <= FEW || FACT_TOPICS.includes(topic));
+  return behind > 0 && (behind <= FEW || FACT_TOPICS.has(topic));
 }
 
 const LOOK_EVERY_MS = 200;
