@@ -1,4 +1,5 @@
 /** The outcome of a disturbed run as a table for people, and what is wrong with it. */
+import type { ChaosCounts } from "./chaos.ts";
 import type { DisturbedReport } from "./disturbed-run.ts";
 
 export interface Reconciled {
@@ -15,18 +16,8 @@ export function reconcile({ sent, counts, chaos, expected, actual, seconds }: Di
   const doubled = [...repeated(recorded), ...repeated(entries), ...repeated(applied)];
   const known = new Set(applied);
   const unapplied = entries.filter((entry) => !known.has(entry));
-  const kills = Object.values(chaos.kills).reduce((sum, count) => sum + count, 0);
-  const rows: readonly (readonly [string, string | number])[] = [
-    [
-      `services killed (${Object.entries(chaos.kills)
-        .map(([name, count]) => `${name} ${count}`)
-        .join(", ")})`,
-      kills,
-    ],
-    ["broker killed", chaos.brokerKills],
-    ["event store's front killed", chaos.frontKills],
-    ["ports closed after a kill", chaos.closedPorts],
-    ["settlement zombies", chaos.zombies],
+  const rows: readonly Row[] = [
+    ...troubleRows(chaos),
     ["identities sent (each over HTTP and over Kafka)", new Set(sent).size],
     ["deliveries on the accepted topics", accepted.length],
     ["distinct identities accepted", new Set(accepted).size],
@@ -45,6 +36,22 @@ export function reconcile({ sent, counts, chaos, expected, actual, seconds }: Di
   return { lost, doubled, unapplied, table: rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n") };
 }
 
+type Row = readonly [string, string | number];
+
+function troubleRows({ kills, brokerKills, frontKills, closedPorts, zombies }: ChaosCounts): readonly Row[] {
+  const services = Object.entries(kills);
+  if (services.length === 0) return [];
+  const names = services.map(([name, count]) => `${name} ${count}`).join(", ");
+  return [
+    [`services killed (${names})`, services.reduce((sum, [, count]) => sum + count, 0)],
+    ["broker killed", brokerKills],
+    ["event store's front killed", frontKills],
+    ["ports closed after a kill", closedPorts],
+    ["settlement zombies", zombies],
+  ];
+}
+
+/** What stands in a list again. */
 function repeated(names: readonly string[]): string[] {
   const seen = new Set<string>();
   return names.filter((name) => seen.size === seen.add(name).size);
