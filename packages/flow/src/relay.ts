@@ -7,7 +7,7 @@
  * it was said has been published. Publishing something again is harmless: consumers go by numbers.
  */
 import type { EventPage, EventStore, Position } from "@rerate/event-store";
-import type { LogTopic, MessageBus } from "@rerate/message-bus";
+import type { LogTopic, Message, MessageBus } from "@rerate/message-bus";
 import { allSettled } from "./all-settled.ts";
 import { type Follower, followLog } from "./follow-log.ts";
 import { earliest, isAfter, type PartitionCheckpoints } from "./partition-checkpoints.ts";
@@ -40,6 +40,9 @@ export interface Relay {
 }
 
 const SAVE_EVERY_MS = 1_000;
+/** After fewer events than this it rests for so long: what is appended meanwhile goes out together. */
+const MANY = 500;
+const GATHER_MS = 10;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 
@@ -64,15 +67,23 @@ function createRelay(options: RelayOptions, checkpoints: PartitionCheckpoints): 
   const marks = createMarks(options, () => following);
 
   async function publish({ events, next }: EventPage, partitions: readonly number[]): Promise<void> {
-    const fresh = events.filter(({ stream, position }) => !places.passed(partitionOf(stream, partitionCount), position));
+    const messages = topics.map((): Message[] => []);
+    // Event by event, so that an event that several topics publish from is decoded once.
+    for (const event of events) {
+      if (places.passed(partitionOf(event.stream, partitionCount), event.position)) continue;
+      for (const [at, { streamPrefix, messagesOf }] of topics.entries()) {
+        if (event.stream.startsWith(streamPrefix)) messages[at]?.push(...messagesOf(event));
+      }
+    }
     await allSettled(
-      topics.map(async ({ topic, streamPrefix, messagesOf }) => {
-        const messages = fresh.flatMap((event) => (event.stream.startsWith(streamPrefix) ? messagesOf(event) : NOTHING));
-        if (messages.length > 0) await options.bus.publish(topic, messages);
+      topics.map(async ({ topic }, at) => {
+        const own = messages[at] ?? [];
+        if (own.length > 0) await options.bus.publish(topic, own);
       }),
     );
     const position = next ?? events.at(-1)?.position;
     if (position !== undefined) places.reach(partitions, position);
+    if (events.length > 0 && events.length < MANY) await new Promise<void>((resolve) => defer(resolve, GATHER_MS));
   }
 
   /** Stops after the page in hand, so that it need not be published again. */
@@ -254,5 +265,3 @@ function createMarks({ bus, log, name, partitionCount }: RelayOptions, following
     pass,
   };
 }
-
-const NOTHING: readonly never[] = [];

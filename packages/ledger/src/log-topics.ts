@@ -4,6 +4,7 @@
  * Embedded engines serve them as views of the log, others are fed by flow's relay, and a consumer that misses a number reads
  * the source stream through the same function. So what a topic says never differs from what the log holds.
  */
+import type { AccountEvent } from "./account-events.ts";
 import { decodeEvent, type StoredText } from "./codec.ts";
 import { outcomeDecidedMessages } from "./outcome.ts";
 import { ledgerEntriesOf, usageRecordedOf } from "./settlement-messages.ts";
@@ -31,13 +32,21 @@ export interface LogTopicDefinition {
 
 const NO_MESSAGES: readonly KeyedMessage[] = [];
 
+/** The last account event that was decoded: two topics are published from each, one right after the other. */
+let last: { readonly stored: StoredPlace; readonly event: AccountEvent } | undefined;
+
+function accountEventOf(stored: StoredPlace): AccountEvent {
+  if (last?.stored !== stored) last = { stored, event: decodeEvent("account", stored) };
+  return last.event;
+}
+
 /** Usage facts that open or join an outcome, from settlement to outcome-signal. */
 export const usageRecordedTopic: LogTopicDefinition = {
   topic: "usage.recorded",
   streamPrefix: "account-",
   keepsShard: true,
   messagesOf(stored) {
-    const message = usageRecordedOf(decodeEvent("account", stored), stored);
+    const message = usageRecordedOf(accountEventOf(stored), stored);
     return message === undefined ? NO_MESSAGES : [keyed(message.ns, message.account, message)];
   },
 };
@@ -47,7 +56,7 @@ export const ledgerEntriesTopic: LogTopicDefinition = {
   topic: "ledger.entries",
   streamPrefix: "account-",
   messagesOf: (stored) =>
-    ledgerEntriesOf(decodeEvent("account", stored), stored).map((message) => keyed(message.ns, message.wallet, message)),
+    ledgerEntriesOf(accountEventOf(stored), stored).map((message) => keyed(message.ns, message.wallet, message)),
 };
 
 /** Verdicts, from outcome-signal to settlement. */

@@ -1,7 +1,7 @@
 /**
  * How fast the Kafka bus does things, and how long it waits: every duration and every bound in one place.
  *
- * The defaults make an idle process cost next to nothing: one long poll per connection, one heartbeat a second.
+ * The defaults make an idle process cost next to nothing: one long poll per connection, a heartbeat every other second.
  */
 export interface Tempo {
   /** A broker keeps a fetch so long while there is nothing new. */
@@ -40,9 +40,9 @@ export interface Tempo {
 }
 
 export const DEFAULT_TEMPO: Tempo = {
-  fetchWaitMs: 5_000,
+  fetchWaitMs: 10_000,
   gatherMs: 10,
-  heartbeatMs: 1_000,
+  heartbeatMs: 2_000,
   sessionTimeoutMs: 10_000,
   rebalanceTimeoutMs: 60_000,
   commitEveryMs: 200,

@@ -29,7 +29,7 @@ const HELP = `pnpm bench stream [options]
   --window 10000        usage events per window
   --rounds 3            windows per row
   --settlements 1,2     how many processes of settlement; one series of rounds for each
-  --latency 15          seconds of an open loop at half of the rate found; 0 leaves it out
+  --latency 10          seconds of an open loop at half of the rate found; 0 leaves it out
   --rate N              usages per second of the open loop, instead of half of the rate found
   --idle 0              seconds of idle that are measured at the end; 0 leaves it out
   --seed 1
@@ -81,7 +81,7 @@ function readSettings(arguments_: readonly string[]): Settings | undefined {
       window: { type: "string", default: "10000" },
       rounds: { type: "string", default: "3" },
       settlements: { type: "string", default: "1,2" },
-      latency: { type: "string", default: "15" },
+      latency: { type: "string", default: "10" },
       rate: { type: "string" },
       idle: { type: "string", default: "0" },
       seed: { type: "string", default: "1" },
