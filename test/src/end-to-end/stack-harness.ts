@@ -5,7 +5,9 @@
  * KAFKA_BROKERS and EVENTSTOREDB_URL name servers to use instead; they must be empty.
  */
 import { createClient, type RerateClient } from "@rerate/client";
-import { alterStoredText, copyLog, type EventStore } from "@rerate/event-store";
+import { alterStoredText, copyLog, createEmbeddedEventStore, type EventStore } from "@rerate/event-store";
+import { startFront } from "@rerate/event-store-front";
+import { openEventStoreDb } from "@rerate/event-store/eventstoredb";
 import type { TopicCodec } from "@rerate/message-bus";
 import {
   createLogger,
@@ -17,10 +19,10 @@ import {
   type StreamEngines,
 } from "@rerate/runtime";
 import { busTopics } from "@rerate/process";
-import { openDatabase, type Database } from "@rerate/sqlite";
+import { openDatabase, openReadOnly, type Database } from "@rerate/sqlite";
 import { startStack, type Stack, type StackEvent, type StackOptions } from "@rerate/stack";
 import { TOPIC_TABLE } from "@rerate/wire";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watchStack, type StackWatch } from "./stack-watch.ts";
@@ -130,11 +132,24 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
     },
     settled: () => now().watch.settled(),
     quiet: () => now().watch.quiet(),
-    copyAndAlter(toDirectory, alter) {
-      mkdirSync(toDirectory, { recursive: true });
-      const copy = join(toDirectory, "ledger.db");
-      copyLog(join(dataDirectory, "event-store", "eventstore.db"), copy);
-      return alterStoredText(copy, alter);
+    async openAltered(alter) {
+      const copy = mkdtempSync(join(tmpdir(), "rerate-altered-"));
+      const file = join(copy, "eventstore.db");
+      copyLog(join(dataDirectory, "event-store", "eventstore.db"), file);
+      const alteration = alterStoredText(file, alter);
+      const database = openReadOnly(file);
+      const front = await startFront({ eventStore: createEmbeddedEventStore({ database }), port: 0 });
+      const eventStore = openEventStoreDb({ connectionString: front.connectionString });
+      return {
+        eventStore,
+        alteration,
+        async close() {
+          await eventStore.close();
+          await front.stop();
+          database.close();
+          rmSync(copy, { recursive: true, force: true });
+        },
+      };
     },
     stop,
     async restart({ without } = {}) {

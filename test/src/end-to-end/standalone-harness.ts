@@ -2,7 +2,7 @@
  * A ledger for a test in one process: every service in this one, on files in a directory of its own and on a free port.
  */
 import { createClient, type RerateClient } from "@rerate/client";
-import { copyAndAlter, createLifecycle, createLogger, elapsedMs, readConfig, sleep } from "@rerate/runtime";
+import { copyAndAlter, createLifecycle, createLogger, elapsedMs, openLogReadOnly, readConfig, sleep } from "@rerate/runtime";
 import { openDatabase } from "@rerate/sqlite";
 import { composeStandalone, type Standalone } from "@rerate/standalone";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -71,7 +71,19 @@ export async function startStandaloneLedger(): Promise<TestLedger> {
         await sleep(STILL_MS);
       }
     },
-    copyAndAlter: (toDirectory, alter) => copyAndAlter(dataDirectory, toDirectory, alter),
+    async openAltered(alter) {
+      const copy = mkdtempSync(join(tmpdir(), "rerate-altered-"));
+      const alteration = copyAndAlter(dataDirectory, copy, alter);
+      const { eventStore, close } = openLogReadOnly(copy);
+      return {
+        eventStore,
+        alteration,
+        async close() {
+          await close();
+          rmSync(copy, { recursive: true, force: true });
+        },
+      };
+    },
     stop: () => running.stop(),
     async restart({ without } = {}) {
       await running.stop();

@@ -24,13 +24,21 @@ export interface LedgerEngines {
   settled(): Promise<void>;
   /** Resolves when every deadline that is due has fired, and everything that follows from it is settled. */
   quiet(): Promise<void>;
-  /** Makes a data directory of the log as it is now, with the first event changed for which `alter` gives other text. */
-  copyAndAlter(toDirectory: string, alter: (event: StoredEvent) => string | undefined): Alteration | undefined;
+  /** A copy of the log as it is now, with the first event changed for which `alter` gives other text. */
+  openAltered(alter: (event: StoredEvent) => string | undefined): Promise<AlteredLog>;
   stop(): Promise<void>;
   /** Starts again on the same data; `without` deletes the read models and every other cache in between. */
   restart(options?: { readonly without?: "caches" }): Promise<void>;
   /** Stops for good and deletes the data. */
   remove(): Promise<void>;
+}
+
+export interface AlteredLog {
+  readonly eventStore: EventStore;
+  /** Undefined where no event was changed. */
+  readonly alteration: Alteration | undefined;
+  /** Deletes the copy, too. */
+  close(): Promise<void>;
 }
 
 export interface TestLedger extends LedgerEngines {
@@ -66,7 +74,7 @@ export function createTestLedger(engines: LedgerEngines): TestLedger {
     withReadModelsAlone: (task) => engines.withReadModelsAlone(task),
     settled: () => engines.settled(),
     quiet: () => engines.quiet(),
-    copyAndAlter: (toDirectory, alter) => engines.copyAndAlter(toDirectory, alter),
+    openAltered: (alter) => engines.openAltered(alter),
     stop: () => engines.stop(),
     restart: (options) => engines.restart(options),
     remove: () => engines.remove(),
