@@ -22,6 +22,8 @@ test("after the number of partitions has changed, a partition begins where all s
   await before.save(1, "0004");
   const after = createRelayCheckpoints(table, "settlement", 3);
   expect(await Promise.all([0, 1, 2].map((partition) => after.load(partition)))).toEqual(["0004", "0004", "0004"]);
+  // Shown where it stands, though nothing more may ever come.
+  expect(relayPlaces(table).flatMap(({ count, position }) => (count === 3 ? [position] : []))).toEqual(["0004", "0004", "0004"]);
   await after.save(0, "0012");
   expect(await Promise.all([0, 1].map((partition) => after.load(partition)))).toEqual(["0012", "0004"]);
 });

@@ -31,13 +31,18 @@ export function relayPlaces(table: PlaceTable): readonly RelayPlace[] {
 }
 
 export function createRelayCheckpoints(table: PlaceTable, relay: string, count: number): PartitionCheckpoints {
+  const save = (partition: number, position: string) => table.put(`${relay}/${count}/${partition}`, Buffer.from(position));
   return {
+    save,
     async load(partition) {
       const own = relayPlaces(table).filter((place) => place.relay === relay);
       const here = own.find((place) => place.count === count && place.partition === partition);
-      return here?.position ?? latestOf(Map.groupBy(own, (place) => place.count));
+      if (here !== undefined) return here.position;
+      const inherited = latestOf(Map.groupBy(own, (place) => place.count));
+      // Where nothing more is published, nothing else would say where this relay stands now.
+      if (inherited !== undefined) await save(partition, inherited);
+      return inherited;
     },
-    save: (partition, position) => table.put(`${relay}/${count}/${partition}`, Buffer.from(position)),
   };
 }
 
