@@ -7,6 +7,8 @@ import type { Shape } from "../ingest/load.ts";
 import type { Latencies } from "./latency.ts";
 
 export interface WindowRow {
+  /** Windows and raw rates of one round were measured one after the other: only they compare. */
+  readonly round: string;
   readonly shape: Shape;
   readonly settlements: number;
   /** Usages from the first message until everything can be read. */
@@ -22,6 +24,7 @@ export interface WindowRow {
 }
 
 export interface RawRow {
+  readonly round: string;
   readonly name: "produce" | "consume" | "append, 100 events each" | "append, sizes as ours";
   readonly perSecond: number;
   /** Per message or event: of the client alone, and of broker and front. */
@@ -33,6 +36,8 @@ export interface LatencyRow extends Latencies {
   readonly shape: Shape;
   readonly settlements: number;
   readonly perSecond: number;
+  /** CPU of all processes but the load maker, per usage: more than in a window, since less goes together. */
+  readonly microsPerUsage: number;
 }
 
 export interface Results {
@@ -48,12 +53,6 @@ const RAW = ["produce", "consume", "append, 100 events each", "append, sizes as 
 const SHAPES: Readonly<Record<Shape, string>> = { many: "many accounts", hot: "one hot account" };
 
 export function report({ about, sums, windows, raws, latencies, idle }: Results): string {
-  const rawMedians = new Map(
-    RAW.map((name) => [name, median(raws.filter((row) => row.name === name).map((row) => row.perSecond))]),
-  );
-  const produceOrConsume = Math.min(rawMedians.get("produce") ?? NaN, rawMedians.get("consume") ?? NaN);
-  const lower = Math.min(produceOrConsume, rawMedians.get("append, 100 events each") ?? NaN);
-  const lowerAsOurs = Math.min(produceOrConsume, rawMedians.get("append, sizes as ours") ?? NaN);
   const rows = series(windows);
   const sections = [
     `${about}\n\nChecked: ${sums}.`,
@@ -65,7 +64,7 @@ export function report({ about, sums, windows, raws, latencies, idle }: Results)
         "appended events/s",
         "min–max",
         "of the lower raw rate",
-        "with appends of our sizes",
+        "the same, raw appends of our sizes",
       ],
       ...rows.map(({ name, of }) => {
         const appended = of.map((row) => row.appendedPerSecond);
@@ -73,8 +72,8 @@ export function report({ about, sums, windows, raws, latencies, idle }: Results)
           name,
           ...spread(of.map((row) => row.perSecond)),
           ...spread(appended),
-          (median(appended) / lower).toFixed(2),
-          (median(appended) / lowerAsOurs).toFixed(2),
+          ratios(of, raws, "append, 100 events each"),
+          ratios(of, raws, "append, sizes as ours"),
         ];
       }),
     ]),
@@ -99,6 +98,15 @@ export function report({ about, sums, windows, raws, latencies, idle }: Results)
     ...(idle === undefined ? [] : [idleText(idle).trimEnd()]),
   ];
   return `${sections.join("\n\n")}\n`;
+}
+
+/** Appended events to the lowest raw rate of the same round: the median of the rounds, with the least and the most. */
+function ratios(of: readonly WindowRow[], raws: readonly RawRow[], append: RawRow["name"]): string {
+  const all = of.map(({ round, appendedPerSecond }) => {
+    const rates = raws.filter((row) => row.round === round && ["produce", "consume", append].includes(row.name));
+    return appendedPerSecond / Math.min(...rates.map(({ perSecond }) => perSecond));
+  });
+  return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`;
 }
 
 interface Series {
@@ -132,13 +140,14 @@ function cpuTable(rows: readonly Series[]): string {
 
 function latencyTable(latencies: readonly LatencyRow[]): string {
   return markdown([
-    ["ms from usage.reported to ledger.entries", "usages/s", "p50", "p99", "longest"],
+    ["ms from usage.reported to ledger.entries", "usages/s", "p50", "p99", "longest", "µs CPU per usage"],
     ...latencies.map((row) => [
       nameOf(row),
       thousands(row.perSecond),
       row.p50.toFixed(0),
       row.p99.toFixed(0),
       row.most.toFixed(0),
+      row.microsPerUsage.toFixed(0),
     ]),
   ]);
 }

@@ -136,12 +136,13 @@ async function run(settings: Settings, root: string): Promise<Results> {
       progress(`warming up, ${count} settlement`);
       for (const shape of ["hot", "many"] as const) await measure(bench, shape, count, Math.min(window, 5_000));
       for (let round = 1; round <= rounds; round++) {
-        const many = await measure(bench, "many", count, window);
+        const name = `${count}/${round}`;
+        const many = await measure(bench, "many", count, window, name);
         windows.push(many.row);
-        const hot = await measure(bench, "hot", count, window);
+        const hot = await measure(bench, "hot", count, window, name);
         windows.push(hot.row);
         raw ??= openRawAppends(stack.eventStoreUrl, sampleOf(many.events));
-        raws.push(...(await measureRaw(bench, raw, many.sizes, window)));
+        raws.push(...(await measureRaw(bench, raw, many.sizes, window, name)));
         progress(
           `round ${round} of ${rounds}, ${count} settlement: ${many.row.perSecond.toFixed(0)} and ${hot.row.perSecond.toFixed(0)} usages/s`,
         );
@@ -165,7 +166,7 @@ interface Measured {
   readonly sizes: readonly number[];
 }
 
-async function measure(bench: Bench, shape: Shape, settlements: number, count: number): Promise<Measured> {
+async function measure(bench: Bench, shape: Shape, settlements: number, count: number, round = ""): Promise<Measured> {
   const { stack, load, kafka, eventStore } = bench;
   const messages = load.events(shape, count).map(toMessage);
   bench.at = (await readStored(eventStore, bench.at)).end;
@@ -185,6 +186,7 @@ async function measure(bench: Bench, shape: Shape, settlements: number, count: n
     events,
     sizes: stored.appendSizes,
     row: {
+      round,
       shape,
       settlements,
       perSecond: count / seconds,
@@ -205,7 +207,13 @@ function sampleOf(events: readonly StoredEvent[]): readonly StoredEvent[] {
 
 const RAW_BATCH = 100;
 
-async function measureRaw(bench: Bench, raw: RawAppends, sizes: readonly number[], count: number): Promise<RawRow[]> {
+async function measureRaw(
+  bench: Bench,
+  raw: RawAppends,
+  sizes: readonly number[],
+  count: number,
+  round: string,
+): Promise<RawRow[]> {
   const { kafka, load } = bench;
   // Messages of the same kind and size; what they say is not used.
   const messages = createLoad(bench.settings.seed, load.accounts.length - 1, "random")
@@ -222,7 +230,13 @@ async function measureRaw(bench: Bench, raw: RawAppends, sizes: readonly number[
     const { user, system } = process.cpuUsage(own);
     const micros = counted();
     const servers = (micros.get("front") ?? 0) + (micros.get("broker") ?? 0);
-    rows.push({ name, perSecond: events / seconds, clientMicros: (user + system) / events, serverMicros: servers / events });
+    rows.push({
+      round,
+      name,
+      perSecond: events / seconds,
+      clientMicros: (user + system) / events,
+      serverMicros: servers / events,
+    });
   };
   await timed("produce", count, () => kafka.send(topic, messages));
   await timed("consume", count, () => kafka.consume(topic, count));
@@ -243,9 +257,11 @@ async function latencyOf(bench: Bench, shape: Shape, settlements: number, window
   const perSecond = settings.latencyRate ?? median(rates) / 2;
   const events = load.events(shape, Math.ceil(perSecond * settings.latencySeconds));
   progress(`latency at ${perSecond.toFixed(0)} usages/s, ${shape}, ${settlements} settlement`);
+  const counted = startCounting(groupsOf(stack));
   const latencies = await measureLatency({ kafka, events, perSecond });
   await waitForBalances(stack, load);
-  return [{ shape, settlements, perSecond, ...latencies }];
+  const microsPerUsage = [...counted().values()].reduce((sum, micros) => sum + micros, 0) / events.length;
+  return [{ shape, settlements, perSecond, microsPerUsage, ...latencies }];
 }
 
 function about({ accounts, window, rounds, seed }: Settings): string {
