@@ -41,7 +41,7 @@ export interface GroupConsumer extends Consumer {
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 3_000;
 /** How many heartbeats pass between two looks at the number of partitions. */
-const LOOK_EVERY = 60;
+const LOOK_EVERY = 20;
 /** Who stops does not wait longer for the group: it notices after the session timeout. */
 const LEAVE_MS = 5_000;
 /** The part of the rebalance timeout that handlers may use; the rest is left to join in. */

@@ -190,7 +190,7 @@ test("a partition count that is raised stops processes that work with the old on
   const running = watch(narrow, "running");
   await running.reached(80);
   await createTopics(access(), SUITE_PLAN, settings(8));
-  // A running member looks at the counts every sixty heartbeats.
+  // A running member looks at the counts every twenty heartbeats.
   await expect(running.consumer.done).rejects.toThrow("8 partitions and this process works with 4");
   expect(crashes).toHaveLength(1);
   await expect(room.open()).rejects.toThrow("orders has 8");
