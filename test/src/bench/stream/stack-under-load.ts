@@ -11,16 +11,17 @@ import { childrenOf, type ProcessGroups } from "./cpu.ts";
 
 /** Interrupted, it leaves no process and no data behind. */
 export async function startStackUnderLoad(dataDirectory: string): Promise<Stack> {
-  const stack = await startStack({ dataDirectory, environment: { RERATE_LOG_LEVEL: "warn" } });
+  const starting = startStack({ dataDirectory, environment: { RERATE_LOG_LEVEL: "warn" } });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => {
-      void stack.stop().then(() => {
+      const stopped = starting.then((stack) => stack.stop());
+      void stopped.finally(() => {
         rmSync(dataDirectory, { recursive: true, force: true });
         process.exit(1);
       });
     });
   }
-  return stack;
+  return await starting;
 }
 
 /** All processes of the stack by what they are; the broker with the process that looks after it. */

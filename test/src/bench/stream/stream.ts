@@ -66,7 +66,7 @@ export async function benchStream(arguments_: readonly string[]): Promise<void> 
   try {
     const results = await run(settings, root);
     process.stdout.write(report(results));
-    if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(results, undefined, 2));
+    if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(results, asJson, 2));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
@@ -271,6 +271,10 @@ function about({ accounts, window, rounds, seed }: Settings): string {
     `Windows of ${window} usages, ${rounds} per row; ${accounts} accounts by Zipf 1.1 or one (${HOT_ACCOUNT}); seed ${seed}. ` +
     `Kafka: ${process.env["KAFKA_BROKERS"] ?? "Apache Kafka on this machine"}; event store: ${process.env["EVENTSTOREDB_URL"] ?? "the gRPC front on a file"}.`
   );
+}
+
+function asJson(_key: string, value: unknown): unknown {
+  return value instanceof Map ? Object.fromEntries(value) : value;
 }
 
 function progress(text: string): void {
