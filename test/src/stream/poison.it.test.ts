@@ -56,7 +56,7 @@ const cli = (...given: readonly string[]) =>
   runCommand(join(REPOSITORY, "packages/cli/rerate.mjs"), given, { RERATE_URL: stack.stack.url });
 
 beforeAll(async () => {
-  stack = await startStackLedger({ partitions: PARTITIONS });
+  stack = await startStackLedger({ partitions: PARTITIONS, environment: { RERATE_MARK_EVERY_MS: "500" } });
   producer = await startRawProducer(stack.stack.brokers);
   const { client } = stack.ledger;
   await stack.ledger.publish("outcomes/user-answer.yaml");
@@ -218,6 +218,8 @@ test("well-formed messages that are wrong: a lying count, a foreign namespace, a
   await expectGoodFactsRecorded("wrong");
   const reasons = async (topic: string) => (await parkedOn(topic)).map(({ reason }) => reason);
   await expect.poll(() => reasons("usage.reported"), { timeout: SOON_MS }).toContain("foreign-namespace");
+  const foreign = (await parkedOn("usage.reported")).find(({ reason }) => reason === "foreign-namespace");
+  expect(await stack.ledger.client.parkedMessage(foreign?.id ?? "")).toMatchObject({ body: { id: "foreign", reratens: "shop" } });
   const { entries } = await stack.ledger.client.entries(ACCOUNT, { limit: 100 });
   expect(entries.filter(({ id }) => id === "astray")).toHaveLength(1);
   await expectReconciled();
@@ -252,7 +254,7 @@ test("rerate parked lists, shows, retries what is mended, and erases for good", 
   const [poison] = await parkedOn("usage.accepted");
   if (poison === undefined) throw new Error("no poison is parked");
   expect(await cli("parked", "erase", poison.id)).toContain("is erased");
-  await expect(client.parkedMessage(poison.id)).rejects.toThrow();
+  await expect(client.parkedMessage(poison.id)).rejects.toThrow("not known");
   const values: boolean[] = [];
   await stack.engines.bus.scan("parked", (messages) => {
     for (const { key, content } of messages) if (key === poison.id) values.push(content.kind === "body");
