@@ -36,8 +36,6 @@ export interface LatencyRow extends Latencies {
   readonly shape: Shape;
   readonly settlements: number;
   readonly perSecond: number;
-  /** CPU of all processes but the load maker, per usage: more than in a window, since less goes together. */
-  readonly microsPerUsage: number;
 }
 
 export interface Results {
@@ -140,14 +138,13 @@ function cpuTable(rows: readonly Series[]): string {
 
 function latencyTable(latencies: readonly LatencyRow[]): string {
   return markdown([
-    ["ms from usage.reported to ledger.entries", "usages/s", "p50", "p99", "longest", "µs CPU per usage"],
+    ["ms from usage.reported to ledger.entries", "usages/s", "p50", "p99", "longest"],
     ...latencies.map((row) => [
       nameOf(row),
       thousands(row.perSecond),
       row.p50.toFixed(0),
       row.p99.toFixed(0),
       row.most.toFixed(0),
-      row.microsPerUsage.toFixed(0),
     ]),
   ]);
 }

@@ -12,8 +12,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { measureIdle } from "../idle/idle.ts";
+import { measureIdle, type Idle } from "../idle/idle.ts";
 import { median } from "../ingest/figures.ts";
 import { createLoad, HOT_ACCOUNT, type Load, type Shape } from "../ingest/load.ts";
 import { startCounting } from "./cpu.ts";
@@ -31,7 +32,7 @@ const HELP = `pnpm bench stream [options]
   --settlements 1,2     how many processes of settlement; one series of rounds for each
   --latency 10          seconds of an open loop at half of the rate found; 0 leaves it out
   --rate N              usages per second of the open loop, instead of half of the rate found
-  --idle 0              seconds of idle that are measured at the end; 0 leaves it out
+  --idle 0              seconds of idle that are measured first; 0 leaves it out
   --seed 1
   --directory DIR       where the data goes (default: the system's temporary directory)
   --cpu-prof DIR        every process writes a CPU profile there when it ends
@@ -125,6 +126,7 @@ async function run(settings: Settings, root: string): Promise<Results> {
   const eventStore = openEventStoreDb({ connectionString: stack.eventStoreUrl });
   const bench: Bench = { settings, stack, load, kafka, eventStore, at: undefined, topics: 0 };
   try {
+    const idle = settings.idleSeconds === 0 ? undefined : await idleOf(stack, settings.idleSeconds);
     progress(`opening ${accounts} accounts`);
     await openAccounts(stack, load.accounts);
     const windows: WindowRow[] = [];
@@ -151,7 +153,6 @@ async function run(settings: Settings, root: string): Promise<Results> {
     }
     await raw?.close();
     const sums = await checkSums(stack, load);
-    const idle = settings.idleSeconds === 0 ? undefined : await measureIdle(groupsOf(stack), settings.idleSeconds * 1_000);
     return { about: about(settings), sums, windows, raws, latencies, idle };
   } finally {
     await kafka.close();
@@ -159,6 +160,15 @@ async function run(settings: Settings, root: string): Promise<Results> {
     await stack.stop();
   }
 }
+
+/** Before there is any load: after it, the sweeps read once more what was appended. */
+async function idleOf(stack: Stack, seconds: number): Promise<Idle> {
+  progress(`idle, ${SETTLE_SECONDS} and ${seconds} seconds`);
+  await sleep(SETTLE_SECONDS * 1_000);
+  return await measureIdle(groupsOf(stack), seconds * 1_000);
+}
+
+const SETTLE_SECONDS = 20;
 
 interface Measured {
   readonly row: WindowRow;
@@ -257,11 +267,9 @@ async function latencyOf(bench: Bench, shape: Shape, settlements: number, window
   const perSecond = settings.latencyRate ?? median(rates) / 2;
   const events = load.events(shape, Math.ceil(perSecond * settings.latencySeconds));
   progress(`latency at ${perSecond.toFixed(0)} usages/s, ${shape}, ${settlements} settlement`);
-  const counted = startCounting(groupsOf(stack));
   const latencies = await measureLatency({ kafka, events, perSecond });
   await waitForBalances(stack, load);
-  const microsPerUsage = [...counted().values()].reduce((sum, micros) => sum + micros, 0) / events.length;
-  return [{ shape, settlements, perSecond, microsPerUsage, ...latencies }];
+  return [{ shape, settlements, perSecond, ...latencies }];
 }
 
 function about({ accounts, window, rounds, seed }: Settings): string {
