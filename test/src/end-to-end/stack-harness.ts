@@ -72,7 +72,8 @@ export async function startStackLedger(options: StackLedgerOptions = {}): Promis
       partitions: partitions(),
       brokers,
       eventStoreUrl,
-      environment: { RERATE_LOG_LEVEL: "info", ...options.environment },
+      // Deadlines wait for marks: tests cannot wait as long as an idle ledger may.
+      environment: { RERATE_LOG_LEVEL: "info", RERATE_MARK_EVERY_MS: "500", ...options.environment },
       ...(options.processes === undefined ? {} : { processes: options.processes }),
       onEvent(event) {
         options.onEvent?.(event);
