@@ -37,6 +37,8 @@ export interface ServiceProcess {
   readonly engines: StreamEngines;
   readonly views: CatalogViews;
   readonly now: () => Instant;
+  /** The process cannot go on: says why and ends it. */
+  readonly fail: (error: unknown) => void;
   /** What a worker is given besides its decider. `publishes` are the log topics that it feeds: a relay of its own publishes them. */
   surroundings(worker: string, publishes?: readonly LogTopicDefinition[]): Promise<ServiceSurroundings>;
   /** For a worker: publishes its answers about messages of a topic that somebody waits for. */
@@ -123,7 +125,7 @@ export function busTopics(): BusTopic[] {
 }
 
 function processOf(
-  { service, config, log, lifecycle }: ServiceOptions,
+  { service, config, log, lifecycle, onFailure }: ServiceOptions,
   engines: StreamEngines,
   views: CatalogViews,
   metrics: MetricsRegistry,
@@ -138,6 +140,7 @@ function processOf(
     engines,
     views,
     now: systemClock.now,
+    fail: onFailure,
     async surroundings(worker, publishes = []) {
       const relay = publishes.length === 0 ? undefined : await relayOf(worker, publishes);
       return {

@@ -31,7 +31,17 @@ function rest(events: number): Promise<void> {
 await runService("books", (process) => {
   const { engines, now } = process;
   const { eventStore, bus, cache } = engines;
-  const projector = createProjector({ eventStore, database: cache, recordedAt, prefixes: OURS, rest });
+  const projector = createProjector({
+    eventStore,
+    database: cache,
+    recordedAt,
+    prefixes: OURS,
+    rest,
+    onChange() {
+      const { failure } = projector.status();
+      if (failure !== undefined) process.fail(failure);
+    },
+  });
   const startedAt = now();
   const folded = () => {
     const { position } = projector.status();
