@@ -32,7 +32,13 @@ function tell(message: FromViews): void {
 
 function tellStatus(): void {
   const { running, events, position, failure } = projector.status();
-  tell({ kind: "status", running, events, position, ...(failure === undefined ? {} : { failure: failure instanceof Error ? failure.message : "it ended by itself" }) });
+  tell({
+    kind: "status",
+    running,
+    events,
+    position,
+    ...(failure === undefined ? {} : { failure: failure instanceof Error ? failure.message : "it ended by itself" }),
+  });
 }
 
 async function answer(call: number): Promise<void> {
