@@ -16,6 +16,16 @@ describe("settlement", () => {
     expect(entriesOf(events)[0]).toMatchObject({ n: 1, kind: "charge", item: "chat", unit: "USD", period: "2026-03" });
   });
 
+  test("fees fall due from where the rules begin, also when a fact binds them before the hint of the contract comes", () => {
+    const withFee = { ...PER_TOKEN, baseFee: { id: "base", amount: "5" } };
+    const { when, events } = book({ p: withFee }, [["2026-01-15T00:00:00Z", "p"]]);
+    when(usage("r1", { quantities: { input_tokens: "1", output_tokens: "0" } }), NOW);
+    const opened = events.flatMap((event) => (event.type === "PeriodOpened" ? [event.data.period] : []));
+    expect(opened).toEqual(["2026-01", "2026-03"]);
+    when({ kind: "rules-changed", ns: "default", account: "acme", sourceRevision: 1 }, NOW);
+    expect(events.filter(({ type }) => type === "PeriodOpened")).toHaveLength(2);
+  });
+
   test("skips the same fact and parks the same identity with other content", () => {
     const { when, events } = book({ p: PER_TOKEN }, [["2026-01-01T00:00:00Z", "p"]]);
     const fact = usage("r1", { quantities: { input_tokens: "1", output_tokens: "1" } });

@@ -114,6 +114,8 @@ function draftWithRules(state: AccountState, context: SettlementContext, at: Rec
   if (timeline === undefined || SEEN.get(state) === timeline) return draft;
   bindTimeline(draft, timeline, SETTLEMENT_REVISION);
   if (draft.events.length === 0) SEEN.set(state, timeline);
+  // Whoever binds rules first, the hint of a new contract or a fact that came before it: fees fall due from their beginning.
+  else openFirstPeriods(draft);
   return draft;
 }
 
