@@ -40,6 +40,8 @@ export interface Engines {
   /** Resolves when the consumers of what doors publish are not far behind, or after a moment. */
   readonly room: () => Promise<void>;
   readonly cacheFor: (service: string) => WorkerCache;
+  /** The cache file, for what audits build when somebody asks. */
+  readonly cache: Database;
   readonly lock: DirectoryLock;
   close(): Promise<void>;
 }
@@ -78,6 +80,7 @@ export function openEmbedded(options: EmbeddedOptions): Engines {
     room: () => bus.room(),
     lock: locked.lock,
     cacheFor: (service) => createSqliteCache(cache, service, SNAPSHOT_FORMAT),
+    cache,
     async close() {
       await bus.close();
       await eventStore.close();

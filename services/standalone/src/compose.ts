@@ -143,7 +143,7 @@ function pluginsOf(config: Config, parts: Served): RoutePlugin[] {
   return [
     ...doors(config, parts),
     books.routes({
-      reader: { eventStore: engines.eventStore, recordedAt, store: projector.store },
+      reader: { eventStore: engines.eventStore, recordedAt, store: projector.store, audits: engines.cache },
       now: () => systemClock.now(),
     }),
     operateRoutes({

@@ -4,6 +4,7 @@
  * A query answers undefined for an account that is unknown in the namespace; nothing tells a foreign account from it.
  */
 import { formatAmount } from "@rerate/money";
+import type { Database } from "@rerate/sqlite";
 import type { Row } from "../account-scope.ts";
 import { asAtoms, exact, minus, plus, type Exact } from "../exact.ts";
 import type { LedgerLog } from "../ledger-log.ts";
@@ -11,6 +12,8 @@ import type { ProjectionStore } from "../store.ts";
 
 export interface Reader extends LedgerLog {
   readonly store: ProjectionStore;
+  /** Where audits keep what they build, where `store` can only be read here. Default: beside the read models. */
+  readonly audits?: Database;
 }
 
 /** An account of a namespace. */

@@ -3,7 +3,7 @@
  * shows where two accounts were perhaps billed for one thing.
  *
  * Needs every identity ever recorded, so it is built only when somebody asks, from its own checkpoint, in sorted batches; the
- * fold of every day pays nothing for it. It lives in the cache database and can be deleted like everything there.
+ * fold of every day pays nothing for it. It lives in a cache file and can be deleted like everything there.
  */
 import type { Position } from "@rerate/event-store";
 import { decodeEvent, type AccountEvent, type Identity } from "@rerate/ledger";
@@ -19,8 +19,8 @@ export interface SharedIdentities {
   list(ns: string, paging: Paging): Promise<{ identities: SharedIdentity[]; next?: string }>;
 }
 
-export function createSharedIdentities({ store, eventStore }: Reader, pageSize = 5_000): SharedIdentities {
-  const { database } = store;
+export function createSharedIdentities({ store, eventStore, audits }: Reader, pageSize = 5_000): SharedIdentities {
+  const database = audits ?? store.database;
   let running: Promise<void> | undefined;
 
   async function catchUp(): Promise<void> {
