@@ -3,9 +3,12 @@ import { defineConfig } from "vitest/config";
 // "fast" is pure and in-memory; "it" needs real processes, files or a browser; "stack" runs
 // end-to-end tests on Kafka and EventStoreDB, with every service as a process of its own.
 const STACK = { env: { RERATE_TEST_ON: "stack" }, testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false };
-const LONG = ["agent-tasks", "azure-conversation", "mooncake-conversation"].map(
-  (name) => `test/src/end-to-end/${name}.it.test.ts`,
-);
+const LONG = [
+  ...["agent-tasks", "azure-conversation", "mooncake-conversation", "provider-responses", "tier-corrections"].map(
+    (name) => `test/src/end-to-end/${name}.it.test.ts`,
+  ),
+  "test/src/stream/azure-trace.it.test.ts",
+];
 
 export default defineConfig({
   test: {
