@@ -5,7 +5,7 @@ export { followCatalog, recordedAt, type CatalogViews } from "./catalog-views.ts
 export { createKeyRing, type KeyRing, type ListedKey } from "./key-ring.ts";
 export { isKeyless, serve, VERSION, type ServeOptions } from "./http-server.ts";
 export { decodeParked, operateRoutes, type OperateDeps } from "./operate-routes.ts";
-export { GONE_AFTER_MS, heardStatuses, sayStatus, statusOf, type StatusTable } from "./heartbeat.ts";
+export { heardStatuses, sayStatus, statusOf } from "./heartbeat.ts";
 export { countRefused, observeProcess, observeStatus } from "./process-metrics.ts";
 export { reconcile } from "./reconcile.ts";
 export { runService } from "./run-service.ts";

@@ -7,6 +7,7 @@
  */
 import { accessCases, ROLES, routeTable, type AccessCase, type Role, type RouteLine } from "@rerate/http";
 import { createLifecycle, createLogger, readConfig } from "@rerate/runtime";
+import { serviceOf } from "@rerate/stack";
 import { composeStandalone } from "@rerate/standalone";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { get } from "node:http";
@@ -462,4 +463,15 @@ test("an address that others can reach needs keys first", async () => {
 
 test("after all of it the log verifies", async () => {
   expect(await trial.close()).toMatchObject({ ok: true, problems: [], projections: "equal" });
+});
+
+test("the gateway sends every route to the service whose it is", () => {
+  const wrong = trial.standalone().plugins.flatMap(({ name, routes }) => {
+    // Operators are answered by books, too.
+    const service = name === "operate" ? "books" : name;
+    return routes
+      .filter(({ method, path }) => serviceOf(method, path) !== service)
+      .map(({ method, path }) => `${method} ${path} is ${service}'s, and goes to ${serviceOf(method, path)}`);
+  });
+  expect(wrong).toEqual([]);
 });
